@@ -1,0 +1,314 @@
+package catalog
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/apache/iceberg-go"
+	icecat "github.com/apache/iceberg-go/catalog"
+	sqlcat "github.com/apache/iceberg-go/catalog/sql"
+	iceio "github.com/apache/iceberg-go/io"
+	"github.com/apache/iceberg-go/table"
+	"github.com/google/uuid"
+)
+
+// CatalogName is the name under which the catalog's rows are kept; another engine's SQL catalog must bear it to see them.
+const CatalogName = "main"
+
+// Namespace holds the tables of the log.
+const Namespace = "headlessly"
+
+// ErrConflict is wrapped where a table, or a published seq, is no longer where the caller saw it. Nothing was changed.
+var ErrConflict = fmt.Errorf("%w: catalog.db has moved on", table.ErrCommitFailed)
+
+// Catalog is the Iceberg catalog of a Database. What it does not define itself is iceberg-go's SQL catalog. It is safe for
+// concurrent use.
+type Catalog struct {
+	*sqlcat.Catalog
+	db       *Database
+	io       *IO
+	location string // file URI of the folder that new tables are made in
+
+	mu     sync.Mutex              // guards the fields below
+	loaded map[string]*table.Table // by namespace key and name: as last loaded, to spare parsing it again
+	turns  map[string]chan struct{}
+}
+
+var (
+	_ icecat.Catalog              = (*Catalog)(nil)
+	_ icecat.TransactionalCatalog = (*Catalog)(nil)
+)
+
+func newCatalog(ctx context.Context, d *Database, cfg Config) (*Catalog, error) {
+	location := "file://" + filepath.ToSlash(filepath.Join(cfg.Dir, "warehouse", "iceberg"))
+	base, err := sqlcat.NewCatalog(CatalogName, d.db, sqlcat.SQLite, iceberg.Properties{"warehouse": location})
+	if err != nil {
+		return nil, err
+	}
+	c := &Catalog{
+		Catalog: base, db: d, io: NewIO(cfg.FS, cfg.Dir, cfg.Step), location: location,
+		loaded: map[string]*table.Table{}, turns: map[string]chan struct{}{},
+	}
+	ns := table.Identifier{Namespace}
+	if exists, err := base.CheckNamespaceExists(ctx, ns); err != nil || exists {
+		return c, err
+	}
+	return c, base.CreateNamespace(ctx, ns, nil)
+}
+
+// IO gives the file access of the catalog's tables.
+func (c *Catalog) IO() *IO { return c.io }
+
+// Location gives the file URI of the folder that holds the tables.
+func (c *Catalog) Location() string { return c.location }
+
+// key gives the catalog's spelling of a table's namespace and name.
+func key(ident table.Identifier) (ns, name string, err error) {
+	if err := icecat.ValidateTableIdentifier(ident); err != nil {
+		return "", "", err
+	}
+	for _, part := range ident[:len(ident)-1] {
+		if strings.Contains(part, ".") {
+			return "", "", fmt.Errorf("%w: a dot in the namespace of %s", iceberg.ErrNotImplemented, ident)
+		}
+	}
+	return strings.Join(ident[:len(ident)-1], "."), ident[len(ident)-1], nil
+}
+
+// current reads the location of a table's current metadata.
+func (c *Catalog) current(ctx context.Context, ident table.Identifier) (string, error) {
+	ns, name, err := key(ident)
+	if err != nil {
+		return "", err
+	}
+	var location string
+	const q = `select metadata_location from iceberg_tables where catalog_name = ? and table_namespace = ? and table_name = ?
+		and (iceberg_type = 'TABLE' or iceberg_type is null)`
+	err = c.db.query(ctx, q, []any{CatalogName, ns, name}, func(scan scanner) error { return scan(&location) })
+	if err != nil {
+		return "", fmt.Errorf("load %s: %w", strings.Join(ident, "."), err)
+	}
+	if location == "" {
+		return "", fmt.Errorf("%w: %s", icecat.ErrNoSuchTable, strings.Join(ident, "."))
+	}
+	return location, nil
+}
+
+// LoadTable gives a table as it is now. Metadata that was parsed before is not parsed again.
+func (c *Catalog) LoadTable(ctx context.Context, ident table.Identifier) (*table.Table, error) {
+	location, err := c.current(ctx, ident)
+	if err != nil {
+		return nil, err
+	}
+	id := strings.Join(ident, ".")
+	c.mu.Lock()
+	t := c.loaded[id]
+	c.mu.Unlock()
+	if t != nil && t.MetadataLocation() == location {
+		return t, nil
+	}
+	t, err = table.NewFromLocation(ctx, ident, location, c.fileSystem, c)
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", id, err)
+	}
+	c.remember(id, t)
+	return t, nil
+}
+
+func (c *Catalog) fileSystem(context.Context) (iceio.IO, error) { return c.io, nil }
+
+func (c *Catalog) remember(id string, t *table.Table) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.loaded[id] = t
+}
+
+// Staged is a table's next metadata: on disk, and not yet current.
+type Staged struct {
+	Identifier table.Identifier
+	Base       string // location of the metadata it was built on; empty for a new table
+	Location   string // location of the new metadata
+	Metadata   table.Metadata
+}
+
+// Stage checks a commit's requirements against the table as it is now, applies its updates and writes the new metadata
+// durably. ErrConflict where a requirement does not hold. The result is given to Swap, or to Discard.
+func (c *Catalog) Stage(ctx context.Context, commit table.TableCommit) (*Staged, error) {
+	t, err := c.LoadTable(ctx, commit.Identifier)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range commit.Requirements {
+		if err := r.Validate(t.Metadata()); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrConflict, err)
+		}
+	}
+	meta, err := table.UpdateTableMetadata(t.Metadata(), commit.Updates, t.MetadataLocation())
+	if err != nil {
+		return nil, fmt.Errorf("stage %s: %w", strings.Join(commit.Identifier, "."), err)
+	}
+	s := &Staged{Identifier: slices.Clone(commit.Identifier), Base: t.MetadataLocation(), Metadata: meta}
+	return s, c.writeMetadata(s)
+}
+
+// StageNew writes the first metadata of a table durably; Swap then makes the table.
+func (c *Catalog) StageNew(ident table.Identifier, meta table.Metadata) (*Staged, error) {
+	s := &Staged{Identifier: slices.Clone(ident), Metadata: meta}
+	return s, c.writeMetadata(s)
+}
+
+func (c *Catalog) writeMetadata(s *Staged) error {
+	version := 0
+	if s.Base != "" {
+		v, err := metadataVersion(s.Base)
+		if err != nil {
+			return err
+		}
+		version = v + 1
+	}
+	var b bytes.Buffer
+	if err := json.NewEncoder(&b).Encode(s.Metadata); err != nil {
+		return fmt.Errorf("encode metadata of %s: %w", strings.Join(s.Identifier, "."), err)
+	}
+	s.Location = fmt.Sprintf("%s/metadata/%05d-%s.metadata.json", s.Metadata.Location(), version, uuid.New())
+	if err := c.io.WriteFile(s.Location, b.Bytes()); err != nil {
+		return fmt.Errorf("write metadata of %s: %w", strings.Join(s.Identifier, "."), err)
+	}
+	return nil
+}
+
+// metadataVersion reads the number in 00003-<uuid>.metadata.json or v3.metadata.json.
+func metadataVersion(location string) (int, error) {
+	name := strings.TrimPrefix(path.Base(location), "v")
+	end := strings.IndexAny(name, "-.")
+	v, err := strconv.Atoi(name[:max(end, 0)])
+	if err != nil {
+		return 0, fmt.Errorf("%w: %s has no version in its name", table.ErrInvalidMetadata, location)
+	}
+	return v, nil
+}
+
+// Discard removes staged metadata that Swap has definitely refused, as far as it can.
+func (c *Catalog) Discard(staged ...*Staged) {
+	for _, s := range staged {
+		_ = c.io.Remove(s.Location) // an orphan if it stays
+	}
+}
+
+// Move takes a published row from one state to the next.
+type Move struct {
+	Table, Tenant string
+	From          int64 // the seq the row must have; 0 also where there is no row
+	To            int64
+	Changed       int64
+}
+
+// Swap makes staged metadata current and moves published seqs, in one transaction. ErrConflict if any of them is not where
+// it was when staged; nothing has changed then. Where COMMIT fails, Swap reads the database again to learn what happened,
+// and answers with that, or with ErrUnsettled.
+func (c *Catalog) Swap(ctx context.Context, staged []*Staged, moves []Move) error {
+	c.db.step(StepSwap.before())
+	err := c.db.write(ctx, func(tx *sql.Tx) error {
+		for _, s := range staged {
+			if err := swap(tx, s); err != nil {
+				return err
+			}
+		}
+		for _, m := range moves {
+			if err := move(tx, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, ErrUnsettled) {
+		err = c.outcome(ctx, staged, moves, err)
+	}
+	if err != nil {
+		return fmt.Errorf("swap: %w", err)
+	}
+	c.db.step(StepSwap.after())
+	for _, s := range staged {
+		c.remember(strings.Join(s.Identifier, "."), table.New(s.Identifier, s.Metadata, s.Location, c.fileSystem, c))
+	}
+	return nil
+}
+
+func swap(tx *sql.Tx, s *Staged) error {
+	ns, name, err := key(s.Identifier)
+	if err != nil {
+		return err
+	}
+	if s.Base == "" {
+		const q = `insert into iceberg_tables (catalog_name, table_namespace, table_name, metadata_location, iceberg_type)
+			values (?, ?, ?, ?, 'TABLE') on conflict do nothing`
+		return exactlyOne(tx, icecat.ErrTableAlreadyExists, name, q, CatalogName, ns, name, s.Location)
+	}
+	const q = `update iceberg_tables set metadata_location = ?, previous_metadata_location = ?, iceberg_type = 'TABLE'
+		where catalog_name = ? and table_namespace = ? and table_name = ? and metadata_location = ?`
+	return exactlyOne(tx, ErrConflict, "table "+name, q, s.Location, s.Base, CatalogName, ns, name, s.Base)
+}
+
+func move(tx *sql.Tx, m Move) error {
+	subject := "published seq of " + m.Tenant + " in " + m.Table
+	if m.From == 0 {
+		const q = `insert into headlessly_published (table_name, tenant, seq, changed) values (?, ?, ?, ?)
+			on conflict do update set seq = excluded.seq, changed = excluded.changed where seq = 0`
+		return exactlyOne(tx, ErrConflict, subject, q, m.Table, m.Tenant, m.To, m.Changed)
+	}
+	const q = `update headlessly_published set seq = ?, changed = ? where table_name = ? and tenant = ? and seq = ?`
+	return exactlyOne(tx, ErrConflict, subject, q, m.To, m.Changed, m.Table, m.Tenant, m.From)
+}
+
+// exactlyOne runs a change that must touch one row.
+func exactlyOne(tx *sql.Tx, otherwise error, subject, q string, args ...any) error {
+	res, err := tx.Exec(q, args...)
+	if err != nil {
+		return err
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return err
+	}
+	if n != 1 {
+		return fmt.Errorf("%w: %s", otherwise, subject)
+	}
+	return nil
+}
+
+// outcome looks whether the transaction whose COMMIT failed with cause has happened: nil if so, cause if definitely not.
+func (c *Catalog) outcome(ctx context.Context, staged []*Staged, moves []Move, cause error) error {
+	ctx = context.WithoutCancel(ctx)
+	if err := c.db.settle(ctx); err != nil {
+		return errors.Join(err, cause)
+	}
+	happened := false
+	if len(staged) > 0 {
+		location, err := c.current(ctx, staged[0].Identifier)
+		if err != nil && !errors.Is(err, icecat.ErrNoSuchTable) {
+			return fmt.Errorf("%w: %w", ErrUnsettled, err)
+		}
+		happened = location == staged[0].Location
+	} else if len(moves) > 0 {
+		const q = "select 1 from headlessly_published where table_name = ? and tenant = ? and seq = ? and changed = ?"
+		m := moves[0]
+		err := c.db.query(ctx, q, []any{m.Table, m.Tenant, m.To, m.Changed}, func(scanner) error { happened = true; return nil })
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrUnsettled, err)
+		}
+	}
+	if happened {
+		return nil
+	}
+	return fmt.Errorf("commit did not happen: %v", cause) // not ErrUnsettled any more
+}

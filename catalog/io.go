@@ -1,0 +1,168 @@
+package catalog
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	iceio "github.com/apache/iceberg-go/io"
+)
+
+// knownFolders bounds the folders remembered as durable; a forgotten one costs an fsync.
+const knownFolders = 16384
+
+// writeBuffer gathers the small writes of Avro and JSON encoders.
+const writeBuffer = 64 << 10
+
+// IO reads and writes the files of Iceberg tables on an FS. It is what iceberg-go gets instead of its own local file
+// access, which never calls fsync. Names are absolute paths or file: URIs. It is safe for concurrent use.
+type IO struct {
+	fs      FS
+	root    string
+	step    func(string)
+	folders *lru.Cache[string, struct{}] // known to exist durably
+}
+
+// NewIO gives the file access for tables on files. The folder root exists and is taken for durable. Step hears the names
+// of Steps; it may be nil.
+func NewIO(files FS, root string, step func(string)) *IO {
+	if step == nil {
+		step = func(string) {}
+	}
+	folders, err := lru.New[string, struct{}](knownFolders)
+	if err != nil {
+		panic(err) // only for a size that is not positive
+	}
+	return &IO{fs: files, root: root, step: step, folders: folders}
+}
+
+// Path gives the local path of a location: file:///x, file:/x (as Java writes it) or x itself. Nothing is decoded: a
+// location is "file://" and the path as it is.
+func Path(location string) string {
+	rest, found := strings.CutPrefix(location, "file:")
+	if !found {
+		return location
+	}
+	return "/" + strings.TrimLeft(rest, "/")
+}
+
+// Open opens a file for reading.
+func (x *IO) Open(name string) (iceio.File, error) { return x.fs.Open(Path(name)) }
+
+// ReadFile reads a whole file.
+func (x *IO) ReadFile(name string) ([]byte, error) {
+	f, err := x.fs.Open(Path(name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
+}
+
+// Create begins a new file, making its folder. The file is durable when its writer's Close has returned nil.
+func (x *IO) Create(name string) (iceio.FileWriter, error) { return x.create(Path(name)) }
+
+// WriteFile writes a new file durably.
+func (x *IO) WriteFile(name string, data []byte) error {
+	w, err := x.create(Path(name))
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(data)
+	return errors.Join(err, w.Close())
+}
+
+// Remove removes a file.
+func (x *IO) Remove(name string) error { return x.fs.Remove(Path(name)) }
+
+func (x *IO) create(path string) (*writer, error) {
+	step := stepOf(path)
+	x.step(step.before())
+	if err := x.MkdirAll(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	f, err := x.fs.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	return &writer{x: x, path: path, step: step, f: f, b: bufio.NewWriterSize(f, writeBuffer)}, nil
+}
+
+// MkdirAll makes a folder and those above it, durably. A folder that merely exists may have been left by a call that failed
+// before its fsync, so only those that this IO has synced itself are taken for durable.
+func (x *IO) MkdirAll(dir string) error {
+	parent := filepath.Dir(dir)
+	if dir == x.root || dir == parent || x.folders.Contains(dir) {
+		return nil
+	}
+	if err := x.MkdirAll(parent); err != nil {
+		return err
+	}
+	if err := x.fs.Mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := x.fs.SyncDir(parent); err != nil {
+		return err
+	}
+	x.folders.Add(dir, struct{}{})
+	return nil
+}
+
+// writer is a file being written. Its first error is kept and comes back from Close too, since encoders drop errors.
+type writer struct {
+	x    *IO
+	path string
+	step Step
+	f    File
+	b    *bufio.Writer
+	size int64
+	err  error
+	done bool
+}
+
+// Write implements io.Writer.
+func (w *writer) Write(p []byte) (int, error) {
+	if w.err != nil {
+		return 0, w.err
+	}
+	n, err := w.b.Write(p)
+	w.size += int64(n)
+	w.err = err
+	return n, err
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (w *writer) ReadFrom(r io.Reader) (int64, error) {
+	return io.Copy(struct{ io.Writer }{w}, r)
+}
+
+// Close makes the file and its name durable. A file that cannot be finished is removed. Only the first call counts.
+func (w *writer) Close() error {
+	if w.done {
+		return w.err
+	}
+	w.done = true
+	if w.err == nil {
+		w.err = w.b.Flush()
+	}
+	if w.err == nil {
+		w.err = w.f.Sync()
+	}
+	if err := w.f.Close(); w.err == nil {
+		w.err = err
+	}
+	if w.err == nil {
+		w.err = w.x.fs.SyncDir(filepath.Dir(w.path))
+	}
+	if w.err != nil {
+		_ = w.x.fs.Remove(w.path) // nothing names it; if it stays it is an orphan
+		return w.err
+	}
+	w.x.step(w.step.after())
+	return nil
+}

@@ -1,0 +1,43 @@
+package catalog
+
+import "strings"
+
+// Step is a durable action of publishing. A hook hears its name with ".before" just before the action begins and with
+// ".after" when its result is on disk; crash tests end the process there.
+type Step string
+
+// The steps, in the order in which a publish takes them.
+const (
+	StepData     Step = "publish.data"     // a data file
+	StepManifest Step = "publish.manifest" // a manifest or a manifest list
+	StepSeqs     Step = "publish.seqs"     // the side file that says which seqs a snapshot holds
+	StepMetadata Step = "publish.metadata" // a metadata.json
+	StepSwap     Step = "publish.swap"     // the transaction of catalog.db
+	StepHint     Step = "publish.hint"     // version-hint.text and the link it names
+)
+
+// Steps lists the names that a hook can hear.
+func Steps() []string {
+	var names []string
+	for _, s := range []Step{StepData, StepManifest, StepSeqs, StepMetadata, StepSwap, StepHint} {
+		names = append(names, s.before(), s.after())
+	}
+	return names
+}
+
+func (s Step) before() string { return string(s) + ".before" }
+func (s Step) after() string  { return string(s) + ".after" }
+
+// stepOf tells by its name which step the writing of a file is.
+func stepOf(name string) Step {
+	switch {
+	case strings.HasSuffix(name, ".parquet"):
+		return StepData
+	case strings.HasSuffix(name, ".avro"):
+		return StepManifest
+	case strings.HasSuffix(name, ".metadata.json"):
+		return StepMetadata
+	default:
+		return StepSeqs
+	}
+}
