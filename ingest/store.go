@@ -2,10 +2,17 @@ package ingest
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"sort"
+	"sync"
 	"time"
 
 	"headless.ly/catalog/noun"
+	"headless.ly/catalog/problem"
 	"headless.ly/lakehouse"
 )
 
@@ -26,70 +33,311 @@ type Config struct {
 	Hooks          *Hooks           // nil: none
 	Clock          func() time.Time // time.Now
 	QueueLength    int              // 1,024 calls wait per tenant; more are answered Busy
-	MaxBatch       int              // 512 commands share a commit
-	MaxOpen        int              // 2,000 tenants open at once
+	MaxBatch       int              // 512 commands share a commit; the last call of a batch may go beyond
+	MaxOpen        int              // 2,000 tenants open at once; beyond, idle ones close, or calls are answered Unavailable
 	IdleClose      time.Duration    // 30 s without a call closes a published tenant
 	IdempotencyTTL time.Duration    // 24 h
 	VFS            string           // SQLite VFS, for fault injection; empty: the operating system's
 	Logger         *slog.Logger     // slog.Default()
 }
 
+// janitorPause is the time between two looks for idle tenants.
+const janitorPause = time.Second
+
+func (c *Config) defaults() error {
+	if c.Dir == "" || c.Nouns == nil || c.Registrar == nil {
+		return errors.New("ingest: Config needs Dir, Nouns and Registrar")
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	for _, d := range []struct {
+		v   *int
+		def int
+	}{{&c.QueueLength, 1024}, {&c.MaxBatch, 512}, {&c.MaxOpen, 2000}} {
+		if *d.v <= 0 {
+			*d.v = d.def
+		}
+	}
+	if c.IdleClose <= 0 {
+		c.IdleClose = 30 * time.Second
+	}
+	if c.IdempotencyTTL <= 0 {
+		c.IdempotencyTTL = 24 * time.Hour
+	}
+	return nil
+}
+
 // Store takes commands for all tenants of a data folder. It is safe for concurrent use. The data folder's lock is held by
 // the caller (lakehouse.Open takes it).
-type Store struct{}
+type Store struct {
+	cfg    Config
+	plans  map[string]*plan
+	ctx    context.Context // ends when Close is done
+	cancel context.CancelFunc
+	ended  sync.WaitGroup
 
-// Open readies the store and opens the tenants listed, those that may hold unpublished events.
-func Open(ctx context.Context, cfg Config, sweep []string) (*Store, error) { return nil, nil }
+	mu     sync.Mutex
+	slots  map[string]*slot // guarded by mu: one per tenant that is opening, open or closing
+	closed bool             // guarded by mu
+}
+
+// slot is a tenant's place in the store. There is one at most, so a tenant never has two writers.
+type slot struct {
+	ready chan struct{} // closed when w and err are set
+	gone  chan struct{} // closed when the slot has left the store
+	w     *writer
+	err   error
+
+	users   int       // guarded by Store.mu
+	used    time.Time // guarded by Store.mu: when users fell to 0
+	closing bool      // guarded by Store.mu
+}
+
+// Open readies the store and opens the tenants listed, those that may hold unpublished events. A tenant whose log cannot
+// be opened fails alone: its calls answer Unavailable.
+func Open(ctx context.Context, cfg Config, sweep []string) (*Store, error) {
+	if err := cfg.defaults(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Join(cfg.Dir, "tenants"), 0o755); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s := &Store{cfg: cfg, plans: map[string]*plan{}, slots: map[string]*slot{}}
+	for _, n := range cfg.Nouns.All() {
+		s.plans[n.Name] = newPlan(n)
+	}
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	for _, tenant := range sweep {
+		k, err := s.acquire(ctx, tenant)
+		if err != nil { // acquire has logged it; the tenant answers Unavailable, the others go on
+			continue
+		}
+		k.w.marked.Store(true)
+		s.release(k)
+	}
+	s.ended.Go(s.tidy)
+	return s, nil
+}
 
 // Do runs commands of one tenant in order and answers when the commit that holds them is durable. Each command succeeds or
 // fails alone, in its Result. The error is about the call as a whole: a problem InvalidTenant, Busy, OutcomeUnknown,
-// StorageFull, Unavailable, or ctx's own error if it ended before the call was queued (a queued call always runs).
+// StorageFull, Unavailable, or ctx's own error if it ended before the call was queued (a queued call always runs). More
+// commands than MaxBatch are queued one batch after another; after an error the results of earlier batches are given.
 // The first successful write makes the tenant.
 func (s *Store) Do(ctx context.Context, tenant string, cmds []Command) ([]Result, error) {
-	return nil, nil
+	k, err := s.acquire(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	defer s.release(k)
+	var out []Result
+	for {
+		n := min(len(cmds), s.cfg.MaxBatch)
+		c := &call{cmds: cmds[:n], results: make([]Result, 0, n)}
+		if err := k.w.submit(ctx, c); err != nil {
+			return out, err
+		}
+		if cmds = cmds[n:]; len(cmds) == 0 && out == nil {
+			return c.results, nil
+		}
+		if out = append(out, c.results...); len(cmds) == 0 {
+			return out, nil
+		}
+	}
 }
 
 // Barrier waits for the writes accepted before it and gives the tenant's head (correctness 5).
-func (s *Store) Barrier(ctx context.Context, tenant string) (int64, error) { return 0, nil }
+func (s *Store) Barrier(ctx context.Context, tenant string) (head int64, err error) {
+	err = s.existing(ctx, tenant, func(w *writer) error {
+		c := &call{}
+		err := w.submit(ctx, c)
+		head = c.head
+		return err
+	})
+	return head, err
+}
 
 // Head is the seq of the tenant's last acknowledged event; 0 for a tenant that does not exist.
-func (s *Store) Head(ctx context.Context, tenant string) (int64, error) { return 0, nil }
+func (s *Store) Head(ctx context.Context, tenant string) (head int64, err error) {
+	err = s.existing(ctx, tenant, func(w *writer) error { head = w.view.Load().head; return w.readable() })
+	return head, err
+}
 
 // SeqAt is the seq of the last event with a timestamp at or before t. The answer holds for ever: no later event will
 // bear a timestamp ≤ t, unless t is now or later, in which case the answer is the head (correctness 4).
-func (s *Store) SeqAt(ctx context.Context, tenant string, t time.Time) (int64, error) { return 0, nil }
+func (s *Store) SeqAt(ctx context.Context, tenant string, t time.Time) (seq int64, err error) {
+	err = s.existing(ctx, tenant, func(w *writer) error {
+		v := w.view.Load()
+		if !t.Before(s.cfg.Clock()) {
+			seq = v.head
+			return w.readable()
+		}
+		if t.UnixMilli() >= v.last { // an event of this instant may be on its way
+			if err := w.submit(ctx, &call{fix: true, at: t}); err != nil {
+				return err
+			}
+			v = w.view.Load()
+		}
+		return w.read(func(c *conn) (err error) { seq, err = c.seqAt(v.head, t.UnixMilli()); return err })
+	})
+	return seq, err
+}
+
+// seqAt searches the log, whose timestamps never fall, for the last event at or before ms.
+func (c *conn) seqAt(head, ms int64) (int64, error) {
+	var failed error
+	n := sort.Search(int(head), func(i int) bool {
+		at, ok, err := c.getInt(sqlGetTime, int64(i)+1)
+		if err != nil || !ok {
+			failed = errors.Join(failed, err)
+		}
+		return at > ms
+	})
+	return int64(n), failed
+}
 
 // Lookup finds an entity by its $id, or by the value of one of the noun's unique fields, deleted ones by $id only.
 // problem.NotFound where there is none.
-func (s *Store) Lookup(ctx context.Context, tenant, noun, key string) (lakehouse.Pointer, error) {
-	return lakehouse.Pointer{}, nil
+func (s *Store) Lookup(ctx context.Context, tenant, noun, key string) (p lakehouse.Pointer, err error) {
+	found := false
+	err = s.existing(ctx, tenant, func(w *writer) error {
+		return w.read(func(c *conn) (err error) { p, found, err = c.lookup(s.plans[noun], key); return err })
+	})
+	if err == nil && !found {
+		np := problem.New(problem.NotFound, "there is no %s %q", noun, key)
+		np.Type, np.ID = noun, key
+		return p, np
+	}
+	return p, err
+}
+
+func (c *conn) lookup(p *plan, key string) (out lakehouse.Pointer, found bool, err error) {
+	if p == nil {
+		return out, false, nil
+	}
+	id := key
+	if !noun.IsID(key) {
+		for _, f := range p.uniques {
+			holder, err := c.getClaim(claim{p.noun.Name, f.Name, key})
+			if err != nil {
+				return out, false, err
+			}
+			if holder != "" {
+				id = holder
+				break
+			}
+		}
+	}
+	st, err := c.getState(id)
+	if st == nil || err != nil || st.noun != p.noun.Name {
+		return out, false, err
+	}
+	return lakehouse.Pointer{ID: id, Seq: st.seq, Version: st.version, Deleted: st.deleted}, true, nil
 }
 
 // Documents gives the stored documents of these events, in the order asked. The bytes are the caller's.
-func (s *Store) Documents(ctx context.Context, tenant string, seqs []int64) ([][]byte, error) {
-	return nil, nil
+func (s *Store) Documents(ctx context.Context, tenant string, seqs []int64) (out [][]byte, err error) {
+	out = make([][]byte, 0, len(seqs))
+	err = s.existing(ctx, tenant, func(w *writer) error {
+		return w.read(func(c *conn) error {
+			for _, seq := range seqs {
+				data, err := c.getData(seq)
+				if err != nil {
+					return err
+				}
+				out = append(out, data)
+			}
+			return nil
+		})
+	})
+	if err == nil && len(out) != len(seqs) {
+		err = fmt.Errorf("documents of tenant %s, which does not exist", tenant)
+	}
+	return out, err
 }
 
 // LastChange is the seq of the noun's last event; 0 if it has none.
-func (s *Store) LastChange(ctx context.Context, tenant, noun string) (int64, error) { return 0, nil }
+func (s *Store) LastChange(ctx context.Context, tenant, noun string) (seq int64, err error) {
+	err = s.existing(ctx, tenant, func(w *writer) error { seq = w.view.Load().tallies[noun].last; return nil })
+	return seq, err
+}
 
 // Counts gives the number of live entities per noun at the head.
-func (s *Store) Counts(ctx context.Context, tenant string) (map[string]int64, error) { return nil, nil }
+func (s *Store) Counts(ctx context.Context, tenant string) (map[string]int64, error) {
+	out := map[string]int64{}
+	err := s.existing(ctx, tenant, func(w *writer) error {
+		for noun, t := range w.view.Load().tallies {
+			out[noun] = t.live
+		}
+		return w.readable()
+	})
+	return out, err
+}
 
 // Read calls yield with the events of a range in order of seq. It reads in short transactions and verifies checksums.
 // An error of yield ends it and is returned. Events are immutable and may be kept.
 func (s *Store) Read(ctx context.Context, tenant string, r lakehouse.Range, yield func(*lakehouse.Event) error) error {
-	return nil
+	return s.existing(ctx, tenant, func(w *writer) error { return w.scan(ctx, r, yield) })
 }
 
 // EventSeq gives the seq of the event with this evt_ id; 0 if there is none.
-func (s *Store) EventSeq(ctx context.Context, tenant, id string) (int64, error) { return 0, nil }
+func (s *Store) EventSeq(ctx context.Context, tenant, id string) (seq int64, err error) {
+	err = s.existing(ctx, tenant, func(w *writer) error {
+		return w.read(func(c *conn) (err error) { seq, _, err = c.getInt(sqlGetEventSeq, id); return err })
+	})
+	return seq, err
+}
 
 // Heads gives the acknowledged head of every tenant that may have unpublished events. It does no I/O.
-func (s *Store) Heads() map[string]int64 { return nil }
+func (s *Store) Heads() map[string]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := map[string]int64{}
+	for tenant, k := range s.slots {
+		if w := k.open(); w != nil {
+			if head := w.view.Load().head; head > s.published(tenant) {
+				out[tenant] = head
+			}
+		}
+	}
+	return out
+}
+
+// open gives the slot's writer; nil while it opens, or if it could not.
+func (k *slot) open() *writer {
+	select {
+	case <-k.ready:
+		return k.w
+	default:
+		return nil
+	}
+}
+
+func (s *Store) published(tenant string) int64 {
+	if s.cfg.Published == nil {
+		return 1<<63 - 1
+	}
+	return s.cfg.Published(tenant)
+}
 
 // Tenants lists the tenants that have a log in the data folder, sorted.
-func (s *Store) Tenants(ctx context.Context) ([]string, error) { return nil, nil }
+func (s *Store) Tenants(ctx context.Context) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(s.cfg.Dir, "tenants"))
+	if err != nil {
+		return nil, fmt.Errorf("list tenants: %w", err)
+	}
+	var out []string
+	for _, e := range entries {
+		if _, err := os.Stat(logFile(s.cfg.Dir, e.Name())); err == nil && ValidTenant(e.Name()) {
+			out = append(out, e.Name())
+		}
+	}
+	return out, nil
+}
 
 // TenantStatus is what /~t/status says about a tenant's writer.
 type TenantStatus struct {
@@ -102,24 +350,82 @@ type TenantStatus struct {
 	LogSize int64         // bytes of the log file
 }
 
-// Status looks at a tenant without opening or creating it.
-func (s *Store) Status(tenant string) TenantStatus { return TenantStatus{} }
-
-// Feed delivers a tenant's events as they are committed: every event after a seq, in order, each once.
-type Feed struct {
-	// Events is closed when the feed ends; Err says why.
-	Events <-chan *lakehouse.Event
+// Status looks at a tenant without opening or creating it; Head and Last are known of open tenants only.
+func (s *Store) Status(tenant string) TenantStatus {
+	if !ValidTenant(tenant) {
+		return TenantStatus{}
+	}
+	out := TenantStatus{LogSize: fileSize(logFile(s.cfg.Dir, tenant))}
+	out.Exists = out.LogSize > 0
+	s.mu.Lock()
+	k := s.slots[tenant]
+	s.mu.Unlock()
+	if k == nil {
+		return out
+	}
+	if w := k.open(); w != nil {
+		v := w.view.Load()
+		out.Open, out.Head, out.Queued = true, v.head, len(w.queue)
+		if v.head > 0 {
+			out.Last = time.UnixMilli(v.last).UTC()
+			out.Ahead = max(0, out.Last.Sub(s.cfg.Clock()))
+		}
+	}
+	return out
 }
 
-// Err says why Events was closed: nil after Close, ErrSlow for a consumer that fell behind.
-func (f *Feed) Err() error { return nil }
-
-// Close ends the feed. It may be called more than once.
-func (f *Feed) Close() {}
-
 // Subscribe opens a feed of the tenant's events after a seq; a negative seq means from the head on. It never makes the
-// writer wait: a consumer that is feedBuffer events behind is cut off with ErrSlow and resumes by seq.
-func (s *Store) Subscribe(ctx context.Context, tenant string, after int64) (*Feed, error) { return nil, nil }
+// writer wait: a consumer that falls feedBuffer events behind is cut off with ErrSlow and resumes by seq. The tenant stays
+// open until the feed is closed or ctx ends.
+func (s *Store) Subscribe(ctx context.Context, tenant string, after int64) (*Feed, error) {
+	k, err := s.acquire(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	if after < 0 {
+		after = k.w.view.Load().head
+	}
+	return k.w.subscribe(ctx, after, func() { s.release(k) }), nil
+}
 
-// Close refuses new calls, finishes the accepted ones, and closes the logs. It publishes nothing.
-func (s *Store) Close(ctx context.Context) error { return nil }
+// Close refuses new calls, finishes the accepted ones, and closes the logs. It publishes nothing; tenants that are not
+// published stay on the durable list of open tenants.
+func (s *Store) Close(ctx context.Context) error {
+	s.mu.Lock()
+	s.closed = true
+	var all []*slot
+	var names []string
+	for tenant, k := range s.slots {
+		if !k.closing {
+			k.closing = true
+			all, names = append(all, k), append(names, tenant)
+		}
+	}
+	s.mu.Unlock()
+	s.cancel()
+	s.ended.Wait()
+	var errs []error
+	for i, k := range all {
+		errs = append(errs, s.finish(ctx, names[i], k))
+	}
+	return errors.Join(errs...)
+}
+
+// finish stops a slot's writer and takes the slot out of the store.
+func (s *Store) finish(ctx context.Context, tenant string, k *slot) error {
+	<-k.ready
+	var err error
+	if k.w != nil {
+		if err = k.w.stop(); err == nil && k.w.marked.Load() && s.published(tenant) >= k.w.view.Load().head {
+			err = s.cfg.Registrar.MarkClosed(context.WithoutCancel(ctx), tenant)
+		}
+	}
+	s.mu.Lock()
+	delete(s.slots, tenant)
+	s.mu.Unlock()
+	close(k.gone)
+	if err != nil {
+		return fmt.Errorf("close tenant %s: %w", tenant, err)
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+package ingest
+
+import (
+	"database/sql/driver"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	"headless.ly/lakehouse"
+)
+
+// record is an event and its entity's row number, the seq of the entity's first event.
+type record struct {
+	lakehouse.Event
+	row int64
+}
+
+// state is what the log knows of an entity without its document: that is the data of event seq.
+type state struct {
+	noun    string
+	row     int64
+	seq     int64
+	version int64
+	deleted bool
+}
+
+// ErrCorrupt is wrapped by every error about a row whose content does not match its checksum.
+var ErrCorrupt = fmt.Errorf("checksum mismatch")
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func crcText(crc uint32, s string) uint32 {
+	var n [4]byte
+	binary.LittleEndian.PutUint32(n[:], uint32(len(s)))
+	crc = crc32.Update(crc, castagnoli, n[:])
+	return crc32.Update(crc, castagnoli, []byte(s))
+}
+
+func crcBytes(crc uint32, b []byte) uint32 {
+	var n [5]byte
+	if b != nil {
+		n[0] = 1
+	}
+	binary.LittleEndian.PutUint32(n[1:], uint32(len(b)))
+	crc = crc32.Update(crc, castagnoli, n[:])
+	return crc32.Update(crc, castagnoli, b)
+}
+
+func crcInts(crc uint32, values ...int64) uint32 {
+	var n [8]byte
+	for _, v := range values {
+		binary.LittleEndian.PutUint64(n[:], uint64(v))
+		crc = crc32.Update(crc, castagnoli, n[:])
+	}
+	return crc
+}
+
+// sum is the checksum of a log row: the CRC of data in the upper half, so that a document can be checked alone, and the
+// CRC of all other columns in the lower.
+func (r *record) sum() int64 {
+	crc := crcInts(0, r.Seq, r.row, r.Timestamp, r.Version)
+	for _, s := range [...]string{r.ID, r.Kind, r.Type, r.Entity, r.Target, r.Verb, r.Actor, r.Source, r.RequestID, r.Cause} {
+		crc = crcText(crc, s)
+	}
+	for _, b := range [...][]byte{r.Input, r.Changes, r.Before} {
+		crc = crcBytes(crc, b)
+	}
+	return dataSum(r.Data) | int64(crc)
+}
+
+func dataSum(data []byte) int64 { return int64(uint64(crc32.Checksum(data, castagnoli)) << 32) }
+
+// sum is the checksum of a state row.
+func (s *state) sum(id string) int64 {
+	deleted := int64(0)
+	if s.deleted {
+		deleted = 1
+	}
+	return int64(crcText(crcText(crcInts(0, s.row, s.seq, s.version, deleted), s.noun), id))
+}
+
+// insert writes the record to the log.
+func (r *record) insert(c *conn) error {
+	return c.exec(sqlInsertLog, r.Seq, r.row, r.Timestamp, r.ID, r.Kind, r.Type, r.Entity, r.Target, r.Verb, r.Actor, r.Version,
+		r.Source, r.RequestID, r.Cause, r.Input, r.Changes, r.Before, r.Data, r.sum())
+}
+
+// scanRecord reads a row of logColumns and checks it.
+func scanRecord(v []driver.Value) (*record, error) {
+	r := &record{row: v[1].(int64), Event: lakehouse.Event{
+		Seq: v[0].(int64), Timestamp: v[2].(int64), ID: v[3].(string), Kind: v[4].(string), Type: v[5].(string), Entity: v[6].(string),
+		Target: v[7].(string), Verb: v[8].(string), Actor: v[9].(string), Version: v[10].(int64), Source: v[11].(string),
+		RequestID: v[12].(string), Cause: v[13].(string), Input: blob(v[14]), Changes: blob(v[15]), Before: blob(v[16]), Data: blob(v[17]),
+	}}
+	if r.sum() != v[18].(int64) {
+		return nil, fmt.Errorf("event %d: %w", r.Seq, ErrCorrupt)
+	}
+	return r, nil
+}
+
+func blob(v driver.Value) []byte {
+	b, _ := v.([]byte)
+	return b
+}
+
+// getState reads an entity's state; nil where there is none.
+func (c *conn) getState(id string) (s *state, err error) {
+	err = c.query(sqlGetState, func(v []driver.Value) error {
+		s = &state{noun: v[0].(string), row: v[1].(int64), seq: v[2].(int64), version: v[3].(int64), deleted: v[4].(int64) != 0}
+		if s.sum(id) != v[5].(int64) {
+			return fmt.Errorf("state of %s: %w", id, ErrCorrupt)
+		}
+		return errStop
+	}, id)
+	return s, err
+}
+
+// getClaim finds who holds a unique value; empty where nobody does.
+func (c *conn) getClaim(k claim) (id string, err error) {
+	err = c.query(sqlGetClaim, func(v []driver.Value) error { id = v[0].(string); return errStop }, k.noun, k.field, k.value)
+	return id, err
+}
+
+// getData reads the document of an event.
+func (c *conn) getData(seq int64) (data []byte, err error) {
+	err = c.query(sqlGetData, func(v []driver.Value) error {
+		data = blob(v[0])
+		if dataSum(data) != v[1].(int64)&^0xffffffff {
+			return fmt.Errorf("event %d: %w", seq, ErrCorrupt)
+		}
+		return errStop
+	}, seq)
+	if err == nil && data == nil {
+		err = fmt.Errorf("event %d is not in the log", seq)
+	}
+	return data, err
+}
+
+// getRecord reads the one event that a statement over logColumns finds; nil where there is none.
+func (c *conn) getRecord(query string, args ...any) (r *record, err error) {
+	err = c.query(query, func(v []driver.Value) (err error) {
+		if r, err = scanRecord(v); err != nil {
+			return err
+		}
+		return errStop
+	}, args...)
+	return r, err
+}
+
+// getInt reads one integer; ok is false where there is no row.
+func (c *conn) getInt(query string, args ...any) (n int64, ok bool, err error) {
+	err = c.query(query, func(v []driver.Value) error { n, ok = v[0].(int64), true; return errStop }, args...)
+	return n, ok, err
+}

@@ -1,0 +1,463 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"headless.ly/catalog/problem"
+	"headless.ly/lakehouse"
+)
+
+const (
+	// reopenPause is how long a tenant whose log failed waits between attempts to reopen it.
+	reopenPause = 500 * time.Millisecond
+	// passiveAt and truncateAt are sizes of the write-ahead log at which it is checkpointed: in a gap or aside, and in the
+	// writer's turn (correctness 7).
+	passiveAt  = 4 << 20
+	truncateAt = 64 << 20
+	// sizeEvery is the number of commits between two looks at the size of the write-ahead log.
+	sizeEvery = 32
+)
+
+// call is one entry of a writer's queue: commands, or a question that must wait its turn.
+type call struct {
+	cmds    []Command
+	results []Result
+	at      time.Time // fixSeq: no later event may bear a timestamp at or before this
+	fix     bool
+	head    int64 // answer to a question: the head when its turn came
+	err     error
+	done    chan struct{}
+}
+
+// writer is a tenant's single writer: one goroutine that takes calls from a bounded queue, runs their commands as one
+// batch, commits, and answers. It is the only one that changes the tenant's log.
+type writer struct {
+	cfg    *Config
+	plans  map[string]*plan
+	tenant string
+	ctx    context.Context // ends with the store
+	queue  chan *call
+	quit   chan struct{} // closed: finish what is queued and stop
+	ended  chan struct{}
+
+	// Owned by the goroutine (and by openWriter before it starts).
+	log      *conn // nil: the tenant does not exist yet, or the log is broken
+	broken   bool  // the log must be reopened before anything is served
+	head     int64
+	last     int64 // timestamp of the last event
+	floor    int64 // the next event's timestamp is at least this
+	tallies  map[string]tally
+	commits  int
+	reopenAt time.Time
+
+	// Seen by readers.
+	view         atomic.Pointer[published] // what is acknowledged
+	failed       atomic.Bool               // reads must not be served: the log is being reopened
+	exists       atomic.Bool
+	marked       atomic.Bool // the tenant is on the durable list of open tenants
+	readers      readers
+	checkpointer sync.WaitGroup
+	checkpointed atomic.Bool // a background checkpoint is running
+
+	feeds feeds
+}
+
+// published is an immutable summary of the acknowledged log.
+type published struct {
+	head    int64
+	last    int64 // timestamp of the head
+	tallies map[string]tally
+}
+
+// newWriter makes a tenant's writer and opens its log if it has one.
+func newWriter(ctx context.Context, cfg *Config, plans map[string]*plan, tenant string) (*writer, error) {
+	w := &writer{cfg: cfg, plans: plans, tenant: tenant, ctx: ctx,
+		queue: make(chan *call, cfg.QueueLength), quit: make(chan struct{}), ended: make(chan struct{}), tallies: map[string]tally{}}
+	w.readers.open = func() (*conn, error) { return openConn(logFile(cfg.Dir, tenant), cfg.VFS, "rw", true) }
+	w.view.Store(&published{tallies: w.tallies})
+	if _, err := os.Stat(logFile(cfg.Dir, tenant)); err == nil {
+		if err := w.reopen(); err != nil {
+			return nil, err
+		}
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	go w.run()
+	return w, nil
+}
+
+// clock reads the time; a store's clock is only asked here.
+func (w *writer) clock() time.Time { return w.cfg.Clock() }
+
+func (w *writer) hooks(p phase, noun, verb string) []*hook { return w.cfg.Hooks.match(p, noun, verb) }
+
+// reopen opens the log and learns its head from it. All connections of the tenant must be closed.
+func (w *writer) reopen() error {
+	c, err := openLog(w.cfg.Dir, w.tenant, w.cfg.VFS)
+	if err != nil {
+		return err
+	}
+	head, last, tallies, err := c.summary()
+	if err != nil {
+		return errors.Join(err, c.close())
+	}
+	w.log, w.head, w.last, w.tallies, w.broken = c, head, last, tallies, false
+	w.show()
+	w.exists.Store(true)
+	w.failed.Store(false)
+	return nil
+}
+
+// summary reads the head and the tallies.
+func (c *conn) summary() (head, last int64, tallies map[string]tally, err error) {
+	tallies = map[string]tally{}
+	err = c.query(sqlGetHead, func(v []driverValue) error { head, last = v[0].(int64), v[1].(int64); return nil })
+	if err == nil {
+		err = c.query(sqlAllTallies, func(v []driverValue) error {
+			tallies[v[0].(string)] = tally{live: v[1].(int64), last: v[2].(int64)}
+			return nil
+		})
+	}
+	return head, last, tallies, err
+}
+
+// show tells readers and feeds what is acknowledged.
+func (w *writer) show() {
+	w.view.Store(&published{head: w.head, last: w.last, tallies: w.tallies})
+	w.feeds.advance()
+}
+
+// run is the writer's goroutine.
+func (w *writer) run() {
+	defer close(w.ended)
+	for {
+		select {
+		case c := <-w.queue:
+			w.serve(c)
+			w.rest()
+		case <-w.quit:
+			for {
+				select {
+				case c := <-w.queue:
+					w.serve(c)
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+// serve gathers calls into a batch, beginning with one, and answers them.
+func (w *writer) serve(first *call) {
+	if w.broken && !w.recover() {
+		w.answer([]*call{first}, unavailable())
+		return
+	}
+	b := newBatch(w)
+	b.last = max(b.last, w.floor-1)
+	b.now = max(b.now, w.floor)
+	calls, n := []*call{first}, len(first.cmds)
+	w.execute(b, first)
+	for n < w.cfg.MaxBatch && !b.slow {
+		select {
+		case c := <-w.queue:
+			w.execute(b, c)
+			calls, n = append(calls, c), n+len(c.cmds)
+			continue
+		default:
+		}
+		break
+	}
+	w.answer(calls, w.commit(b))
+}
+
+// execute runs a call's commands on the batch.
+func (w *writer) execute(b *batch, c *call) {
+	for i := range c.cmds {
+		c.results = append(c.results, b.run(&c.cmds[i], "", 0))
+	}
+	if c.fix { // a question about time: every event from now on is later
+		w.floor = max(w.floor, c.at.UnixMilli()+1)
+		b.now, b.last = max(b.now, w.floor), max(b.last, w.floor-1)
+	}
+}
+
+// answer gives every call its results. Commands that were refused on their own keep their refusals: those are true
+// whatever became of the batch.
+func (w *writer) answer(calls []*call, err error) {
+	for _, c := range calls {
+		c.head = w.head
+		if err != nil && (w.broken || c.wrote()) {
+			c.err = err
+		}
+		close(c.done)
+	}
+}
+
+// wrote reports whether a call has a stake in its batch.
+func (c *call) wrote() bool {
+	return slices.ContainsFunc(c.results, func(r Result) bool { return r.Event != nil })
+}
+
+// commit makes a batch durable. The error is about all of it.
+func (w *writer) commit(b *batch) error {
+	if b.empty() {
+		return nil
+	}
+	if err := w.ready(); err != nil {
+		return err
+	}
+	unknown, err := w.log.transact(func() error { return b.write(w.log) })
+	if unknown {
+		return w.settle(b, err)
+	}
+	if err != nil {
+		w.cfg.Logger.Error("write log", "tenant", w.tenant, "error", err)
+		return notWritten(err)
+	}
+	w.accept(b)
+	return nil
+}
+
+// accept makes a committed batch the writer's state.
+func (w *writer) accept(b *batch) {
+	w.tallies = b.merged()
+	w.head, w.last = b.head, max(w.last, b.last)
+	if len(b.records) > 0 {
+		w.last = b.records[len(b.records)-1].Timestamp
+	}
+	w.show()
+	w.commits++
+}
+
+// ready sees to it that the tenant has a log and is on the durable list of open tenants, before its first event.
+func (w *writer) ready() error {
+	if !w.marked.Load() {
+		if err := w.cfg.Registrar.MarkOpen(w.ctx, w.tenant); err != nil {
+			w.cfg.Logger.Error("mark tenant open", "tenant", w.tenant, "error", err)
+			return notWritten(err)
+		}
+		w.marked.Store(true)
+	}
+	if w.log != nil {
+		return nil
+	}
+	c, err := createLog(w.cfg.Dir, w.tenant, w.cfg.VFS)
+	if err != nil {
+		w.cfg.Logger.Error("create log", "tenant", w.tenant, "error", err)
+		return notWritten(err)
+	}
+	w.log = c
+	w.exists.Store(true)
+	return nil
+}
+
+// settle finds out what became of a commit that failed (correctness 1): nothing of the tenant is served until its log has
+// been reopened and its write-ahead log is empty; then the log itself says whether it holds the batch.
+func (w *writer) settle(b *batch, cause error) error {
+	w.cfg.Logger.Error("commit failed, reopening the log", "tenant", w.tenant, "error", cause)
+	w.broken = true
+	w.failed.Store(true)
+	if !w.recover() {
+		p := problem.New(problem.OutcomeUnknown, "the outcome of this write cannot be known yet; retry with the same Idempotency-Key")
+		p.Cause, p.RetryAfter = cause, time.Second
+		return p
+	}
+	var held *record
+	if len(b.records) > 0 && w.head >= b.head {
+		var err error
+		if held, err = w.log.getRecord(sqlGetEvent, b.head); err != nil {
+			return unavailable()
+		}
+	}
+	if held != nil && held.ID == b.records[len(b.records)-1].ID {
+		return nil // it is on disk after all, and recover has shown it
+	}
+	return notWritten(cause)
+}
+
+// recover closes every connection of the tenant and opens the log anew. It reports success; after a failure it waits
+// reopenPause before it tries again.
+func (w *writer) recover() bool {
+	if time.Now().Before(w.reopenAt) {
+		return false
+	}
+	w.checkpointer.Wait()
+	w.readers.closeAll()
+	if w.log != nil {
+		if err := w.log.close(); err != nil {
+			w.cfg.Logger.Error("close log", "tenant", w.tenant, "error", err)
+		}
+		w.log = nil
+	}
+	if err := w.reopen(); err != nil {
+		w.cfg.Logger.Error("reopen log", "tenant", w.tenant, "error", err)
+		w.reopenAt = time.Now().Add(reopenPause)
+		return false
+	}
+	return true
+}
+
+// rest does what is due between batches: checkpoints in a gap, or when the write-ahead log has grown large.
+func (w *writer) rest() {
+	if w.log == nil || w.broken || w.commits < sizeEvery && (w.commits == 0 || len(w.queue) > 0) {
+		return
+	}
+	w.commits = 0
+	size := fileSize(logFile(w.cfg.Dir, w.tenant) + "-wal")
+	switch {
+	case size >= truncateAt:
+		w.checkpointer.Wait()
+		if err := w.log.checkpoint("TRUNCATE"); err != nil && !errors.Is(err, errCheckpointBusy) {
+			w.cfg.Logger.Warn("checkpoint", "tenant", w.tenant, "error", err)
+		}
+	case size >= passiveAt:
+		w.checkpointAside()
+	}
+}
+
+// checkpointAside moves pages to the file on a reader's connection, while the writer goes on.
+func (w *writer) checkpointAside() {
+	if !w.checkpointed.CompareAndSwap(false, true) {
+		return
+	}
+	w.checkpointer.Go(func() {
+		defer w.checkpointed.Store(false)
+		err := w.readers.use(func(c *conn) error { return c.checkpoint("PASSIVE") })
+		if err != nil && !errors.Is(err, errReadersClosed) {
+			w.cfg.Logger.Warn("checkpoint", "tenant", w.tenant, "error", err)
+		}
+	})
+}
+
+// stop ends the goroutine behind the calls already queued and closes the log; a clean one is wholly in its file.
+func (w *writer) stop() error {
+	close(w.quit)
+	<-w.ended
+	w.checkpointer.Wait()
+	w.readers.closeAll()
+	if w.log == nil {
+		return nil
+	}
+	err := w.log.exec(sqlDropKeys, w.clock().Add(-w.cfg.IdempotencyTTL).UnixMilli())
+	if err == nil {
+		err = w.log.checkpoint("TRUNCATE")
+	}
+	return errors.Join(err, w.log.close())
+}
+
+func fileSize(path string) int64 {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return fi.Size()
+}
+
+// notWritten is the answer to a batch that is certain not to be on disk.
+func notWritten(cause error) error {
+	p := problem.New(problem.Unavailable, "the write could not be stored; nothing was written")
+	if isFull(cause) {
+		p = problem.New(problem.StorageFull, "there is no space left to store the write; nothing was written")
+	}
+	p.Cause, p.RetryAfter = cause, time.Second
+	return p
+}
+
+func unavailable() error {
+	p := problem.New(problem.Unavailable, "the tenant's log is being reopened")
+	p.RetryAfter = time.Second
+	return p
+}
+
+func busy(n int) error {
+	p := problem.New(problem.Busy, "%d calls wait for this tenant already", n)
+	p.RetryAfter = time.Second
+	return p
+}
+
+// submit queues a call and waits for its answer. A call that was queued runs, whatever becomes of ctx.
+func (w *writer) submit(ctx context.Context, c *call) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c.done = make(chan struct{})
+	select {
+	case w.queue <- c:
+	default:
+		return busy(cap(w.queue))
+	}
+	<-c.done
+	return c.err
+}
+
+// readable refuses to read a log that is being reopened.
+func (w *writer) readable() error {
+	if w.failed.Load() {
+		return unavailable()
+	}
+	return nil
+}
+
+// read runs f on a reader's connection; a tenant without a log is empty and f is not called.
+func (w *writer) read(f func(c *conn) error) error {
+	if err := w.readable(); err != nil {
+		return err
+	}
+	if !w.exists.Load() {
+		return nil
+	}
+	err := w.readers.use(f)
+	if errors.Is(err, errReadersClosed) {
+		return unavailable()
+	}
+	return err
+}
+
+// scan reads a range in pages, each in its own short transaction.
+func (w *writer) scan(ctx context.Context, r lakehouse.Range, yield func(*lakehouse.Event) error) error {
+	head := w.view.Load().head
+	upto := head
+	if r.Upto > 0 {
+		upto = min(upto, r.Upto)
+	}
+	row := int64(0)
+	if r.Target != "" {
+		if err := w.read(func(c *conn) error {
+			s, err := c.getState(r.Target)
+			if s != nil && (r.Noun == "" || s.noun == r.Noun) {
+				row = s.row
+			}
+			return err
+		}); err != nil || row == 0 {
+			return err
+		}
+	}
+	p := pager{r: r, row: row, after: r.After, upto: upto, left: r.Limit}
+	for {
+		var page []*record
+		err := w.read(func(c *conn) (err error) { page, err = p.next(c); return err })
+		if err != nil {
+			return fmt.Errorf("read log of %s: %w", w.tenant, err)
+		}
+		for _, rec := range page {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := yield(&rec.Event); err != nil {
+				return err
+			}
+		}
+		if p.done {
+			return nil
+		}
+	}
+}
