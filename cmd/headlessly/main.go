@@ -1,18 +1,37 @@
 package main
 
 import (
-	_ "github.com/apache/iceberg-go/catalog/sql"
-	_ "github.com/apache/iceberg-go/table"
-	_ "github.com/apache/arrow-go/v18/parquet/pqarrow"
-	_ "github.com/duckdb/duckdb-go/v2"
-	_ "github.com/gin-gonic/gin"
-	_ "github.com/go-json-experiment/json"
-	_ "github.com/google/uuid"
-	_ "github.com/hashicorp/golang-lru/v2"
-	_ "github.com/mattn/go-sqlite3"
-	_ "github.com/schollz/progressbar/v3"
-	_ "github.com/spf13/cobra"
-	_ "golang.org/x/sync/errgroup"
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
 )
 
-func main() {}
+func main() {
+	if err := rootCommand().ExecuteContext(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "headlessly",
+		Short:         "An analytics-first, multi-tenant lakehouse service",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		Version:       version(),
+	}
+	root.AddCommand(serveCommand(), demoCommand(), importCommand(), versionCommand())
+	return root
+}
+
+// environment gives a variable, or the default where it is not set.
+func environment(name, otherwise string) string {
+	if text := os.Getenv(name); text != "" {
+		return text
+	}
+	return otherwise
+}

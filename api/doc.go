@@ -1,0 +1,19 @@
+// Package api is the HTTP door: it turns requests into commands and queries, and their outcomes into answers.
+//
+// A Service is the product as a door sees it: the write side, the read side and the lake of one data folder. Its Handler
+// serves the REST routes of both addresses, /~{tenant}/… and /api/…, whose table is in routes.go. A request carries what
+// the path and the headers say; a handler is one function from request to answer or error; every error leaves through
+// fail, the one place that maps codes to statuses and envelopes.
+//
+// Promises:
+//  1. Whatever arrives is answered in JSON, failures with the documented error object, panics included.
+//  2. A write is answered after it is durable; a failed answer to a write means that it left nothing behind, except
+//     outcome_unknown, which says so.
+//  3. A tenant's name is checked before anything else sees it. One request touches one tenant.
+//  4. Stored documents are passed on byte for byte, with $context added: numbers keep their digits, members their order.
+//  5. Bodies, rows, groups of an import and waiting times are bounded by named limits in Config.
+//  6. Each answer from data says at which seq it was read (X-Seq) and, of reads, in which mode (X-Consistency).
+//
+// It checks no credentials yet (open mode): whoever serves the Handler must do so on loopback addresses only. It does not
+// listen, and it owns none of the parts it is given.
+package api

@@ -1,0 +1,131 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"headless.ly/catalog/problem"
+	"headless.ly/ingest"
+	"headless.ly/lakehouse"
+)
+
+// probeTimeout is how long all probes of one /readyz may take together.
+const probeTimeout = 5 * time.Second
+
+// alive: GET /healthz: the process answers
+func alive(r *request) error {
+	r.send(http.StatusOK, []byte(`{"status":"ok"}`))
+	return nil
+}
+
+// readiness is the answer of a server that is ready.
+type readiness struct {
+	Status string           `json:"status"`
+	Checks map[string]check `json:"checks"`
+}
+
+type check struct {
+	OK           bool    `json:"ok"`
+	Milliseconds float64 `json:"ms"`
+}
+
+// ready: GET /readyz: each probe does what it says, now
+func ready(r *request) error {
+	ctx, cancel := context.WithTimeout(r.c.Request.Context(), probeTimeout)
+	defer cancel()
+	r.s.probing.Lock()
+	defer r.s.probing.Unlock()
+	answer := readiness{Status: "ready", Checks: map[string]check{}}
+	var failed []problem.Detail
+	for _, p := range r.s.cfg.Probes {
+		start := time.Now()
+		if err := p.Check(ctx); err != nil {
+			failed = append(failed, problem.Detail{Field: p.Name, Message: err.Error()})
+			continue
+		}
+		answer.Checks[p.Name] = check{true, float64(time.Since(start).Microseconds()) / 1000}
+	}
+	if failed != nil {
+		p := problem.New(problem.Unavailable, "the server is not ready")
+		p.Details = failed
+		return p
+	}
+	return r.sendJSON(http.StatusOK, answer)
+}
+
+// operation is the answer of /~tenant/status: the operational part of interfaces.md 2.16.
+type operation struct {
+	Tenant      string           `json:"tenant"`
+	Provider    string           `json:"provider"`
+	Initialized bool             `json:"initialized"` // the tenant has been written to
+	Entities    map[string]int64 `json:"entities"`
+	Log         logStatus        `json:"log"`
+	Alerts      []alert          `json:"alerts"`
+}
+
+type logStatus struct {
+	Seq        int64   `json:"seq"`
+	FlushedSeq int64   `json:"flushedSeq"`
+	LagSeconds float64 `json:"lagSeconds"`
+	SizeBytes  int64   `json:"sizeBytes"`
+	Queued     int     `json:"queued"`
+}
+
+type alert struct {
+	Severity string  `json:"severity"`
+	Metric   string  `json:"metric"`
+	Value    float64 `json:"value"`
+	Message  string  `json:"message"`
+}
+
+// status: GET /~tenant/status
+func status(r *request) error {
+	ctx, cancel := r.context()
+	defer cancel()
+	head, err := r.s.store.Head(ctx, r.tenant)
+	if err != nil {
+		return err
+	}
+	counts, err := r.s.store.Counts(ctx, r.tenant)
+	if err != nil {
+		return err
+	}
+	if counts == nil {
+		counts = map[string]int64{}
+	}
+	writer, published := r.s.store.Status(r.tenant), r.s.lake.Status(r.tenant)
+	return r.sendJSON(http.StatusOK, operation{
+		Tenant: r.tenant, Provider: "local", Initialized: head > 0, Entities: counts,
+		Log: logStatus{
+			Seq: head, FlushedSeq: published.Published, LagSeconds: published.Lag.Seconds(),
+			SizeBytes: writer.LogSize, Queued: writer.Queued,
+		},
+		Alerts: alerts(writer, published),
+	})
+}
+
+const (
+	// lagAlert is when publishing is late: outside engines are promised two seconds.
+	lagAlert = 10 * time.Second
+	// clockAlert is how far a tenant's last event may be ahead of the clock (correctness 4).
+	clockAlert = time.Second
+)
+
+func alerts(w ingest.TenantStatus, p lakehouse.Status) []alert {
+	found := []alert{}
+	if p.Error != "" {
+		found = append(found, alert{"critical", "publish", 1, "the last attempt to publish failed: " + p.Error})
+	}
+	if p.Lag > lagAlert {
+		found = append(found, alert{"warning", "lagSeconds", p.Lag.Seconds(), fmt.Sprintf("publishing is %s late", p.Lag.Round(time.Second))})
+	}
+	if p.Behind {
+		found = append(found, alert{"info", "behind", 1, "more days are waiting to be published than one commit takes"})
+	}
+	if w.Ahead > clockAlert {
+		found = append(found, alert{"warning", "clockAheadSeconds", w.Ahead.Seconds(), fmt.Sprintf("the last event is %s ahead of the clock", w.Ahead.Round(time.Second))})
+	}
+	return found
+}

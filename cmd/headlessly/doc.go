@@ -1,0 +1,10 @@
+// Command headlessly is the one binary of the product.
+//
+//	headlessly serve     serve a data folder on a loopback address
+//	headlessly import    send a file of rows to a running server
+//	headlessly demo      serve with sample data
+//	headlessly version   say which version this is
+//
+// This package alone reads flags and the environment. What goes to standard output is the result of the command; what is
+// said on the way goes to standard error. The exit status is 0 if all that was asked was done, and 1 otherwise.
+package main

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"headless.ly/cmd/headlessly/server"
+)
+
+// closeTimeout leaves a second of the ten that a stop may take.
+const closeTimeout = 9 * time.Second
+
+func serveCommand() *cobra.Command {
+	var addr, data string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve a data folder on a loopback address",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if data == "" {
+				cache, err := os.UserCacheDir()
+				if err != nil {
+					return fmt.Errorf("find a place for the data, or give --data: %w", err)
+				}
+				data = filepath.Join(cache, "headlessly", "data")
+			}
+			cfg := server.Config{Addr: addr, Data: data, Version: version()}
+			return serve(cmd.Context(), cfg, cmd.OutOrStdout(), nil)
+		},
+	}
+	cmd.Flags().StringVar(&addr, "addr", environment("HEADLESSLY_ADDR", "127.0.0.1:8787"), "address to listen on (HEADLESSLY_ADDR)")
+	cmd.Flags().StringVar(&data, "data", os.Getenv("HEADLESSLY_DATA"), "data folder (HEADLESSLY_DATA; default: headlessly/data in the user's cache folder)")
+	return cmd
+}
+
+// serve opens a server, runs prepare on it, says on out that it is ready, and serves until ctx ends or the process is asked
+// to stop. A second such request ends the process at once.
+func serve(ctx context.Context, cfg server.Config, out io.Writer, prepare func(context.Context, *server.Server) error) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	srv, err := server.Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if prepare != nil {
+		err = prepare(ctx, srv)
+	}
+	if err == nil {
+		fmt.Fprintf(out, "listening on %s\n", srv.URL())
+		select {
+		case <-ctx.Done():
+		case err = <-srv.Failed():
+		}
+	}
+	stop()
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	if closeErr := srv.Close(closing); err == nil {
+		err = closeErr
+	}
+	return err
+}
