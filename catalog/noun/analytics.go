@@ -27,6 +27,7 @@ func eventNoun() Declaration {
 			update:       null
 			delete:       null
 		`,
+		IDLength: longLength,
 	}
 }
 

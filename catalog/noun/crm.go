@@ -163,8 +163,10 @@ func dealNoun() Declaration {
 			reopen:            Reopened // Back to the first stage.
 		`,
 		Verbs: map[string]Behavior{
-			"advance": {Effects: []Effect{{Field: "stage", Op: Next, Steps: []string{"Prospecting", "Qualification", "Proposal", "Negotiation"}, Yields: true}}},
-			"reopen":  {Effects: []Effect{{Field: "stage", Op: Set, Value: "Prospecting"}}},
+			"advance": {Effects: []Effect{{
+				Field: "stage", Op: Next, Steps: []string{"Prospecting", "Qualification", "Proposal", "Negotiation"}, Yields: true,
+			}}},
+			"reopen": {Effects: []Effect{{Field: "stage", Op: Set, Value: "Prospecting"}}},
 		},
 	}
 }

@@ -1,6 +1,7 @@
 package noun
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -28,6 +29,7 @@ type Declaration struct {
 	Also       map[string][]string // enum field: values accepted beyond the enum
 	Was        map[string]string   // field: the name it had before
 	Collection string              // plural in addresses where it is not the kebab plural of the name
+	IDLength   int                 // random characters of an id; 0 = 8
 }
 
 // Behavior is what a verb does beyond setting the enum value it is named after.
@@ -37,20 +39,20 @@ type Behavior struct {
 	InputOnly bool     // the body is not merged; it is only the event's input
 }
 
-// Define makes the noun of a declaration. Every mistake in it is reported, joined into one error. Whether the targets
-// of its relationships exist is checked by NewRegistry.
+// Define makes the noun of a declaration. All mistakes in its properties are reported, joined into one error. Whether
+// the targets of its relationships exist is checked by NewRegistry.
 func Define(d Declaration) (*Noun, error) {
-	if !isPascal(d.Name) || kindNamed(d.Name) {
-		return nil, fmt.Errorf("%q is not the name of a noun: two or more letters in PascalCase, not those of a type", d.Name)
+	if !isPascal(d.Name) {
+		return nil, fmt.Errorf("%q is not the name of a noun: two or more letters in PascalCase", d.Name)
+	}
+	if d.IDLength != 0 && (d.IDLength < minSuffix || d.IDLength > maxSuffix) {
+		return nil, fmt.Errorf("noun %s: ids have %d to %d random characters", d.Name, minSuffix, maxSuffix)
 	}
 	n := &Noun{
 		Name: d.Name, Domain: d.Domain, Description: d.Description,
 		Singular: strings.Join(words(d.Name), " "), Plural: strings.Join(pluralWords(d.Name), " "),
 		IDPrefix: strings.ToLower(d.Name), Slugs: slugs(d.Name, d.Collection),
-		idLength: idLength,
-	}
-	if n.Name == "Event" {
-		n.idLength = longLength
+		idLength: cmp.Or(d.IDLength, idLength),
 	}
 	err := errors.Join(n.addLines(d.Properties), n.addAlso(d.Also), n.addWas(d.Was))
 	if err == nil {
@@ -62,11 +64,6 @@ func Define(d Declaration) (*Noun, error) {
 		return nil, fmt.Errorf("noun %s: %w", d.Name, err)
 	}
 	return n, nil
-}
-
-func kindNamed(name string) bool {
-	_, ok := kindOf(strings.ToLower(name))
-	return ok
 }
 
 // addLines reads the table of properties.
@@ -105,9 +102,13 @@ func (n *Noun) add(p Property, doc string) {
 	case p.Field != nil:
 		p.Field.Doc = doc
 		n.Fields = append(n.Fields, *p.Field)
+		n.order = append(n.order, p.Field.Name)
 	case p.Relationship != nil:
 		p.Relationship.Doc = doc
 		n.Relationships = append(n.Relationships, *p.Relationship)
+		if p.Relationship.Forward {
+			n.order = append(n.order, p.Relationship.Name)
+		}
 	case p.Verb != nil:
 		p.Verb.Doc = doc
 		n.Verbs = append(n.Verbs, *p.Verb)

@@ -29,7 +29,8 @@ func NewEventID() string { return newID("evt", longLength) }
 // NewRequestID draws the id of a request.
 func NewRequestID() string { return newID("req", longLength) }
 
-// newID draws until the suffix reads clean.
+// newID draws until the suffix reads clean. It asks the system each time: that costs a fraction of a microsecond, and a
+// shared pool of random bytes would have to be guarded.
 func newID(prefix string, length int) string {
 	id := make([]byte, 0, 48)
 	id = append(append(id, prefix...), '_')
@@ -79,7 +80,60 @@ func IsID(s string) bool {
 	return true
 }
 
-// rude says whether a word that nobody wants to read aloud stands in the text, digits read as the letters they look like.
+// rude says whether a word that nobody wants to read aloud stands in the text, digits read as the letters they look
+// like.
 func rude(suffix []byte) bool {
+	var letters [maxSuffix]byte
+	text := letters[:copy(letters[:], suffix)]
+	for i, c := range text {
+		text[i] = letterOf(c)
+	}
+	for i := range text {
+		if i+3 <= len(text) && rudeStart(string(text[i:i+3])) || i+4 <= len(text) && rudeRoot(string(text[i:i+4])) {
+			return true
+		}
+	}
+	return false
+}
+
+// letterOf reads a digit as the letter it looks like, and a capital as a small letter.
+func letterOf(c byte) byte {
+	switch c {
+	case '0':
+		return 'o'
+	case '1':
+		return 'i'
+	case '3':
+		return 'e'
+	case '4':
+		return 'a'
+	case '5':
+		return 's'
+	case '7':
+		return 't'
+	case '8':
+		return 'b'
+	case '9':
+		return 'g'
+	}
+	return c | 0x20
+}
+
+func rudeStart(s string) bool {
+	switch s {
+	case "ass", "cum", "fag", "fuc", "fuk", "jap", "kkk", "poo", "sex", "tit":
+		return true
+	}
+	return false
+}
+
+func rudeRoot(s string) bool {
+	switch s {
+	case "anal", "anus", "arse", "bitc", "boob", "butt", "clit", "cock", "coon", "crap", "cunt", "damn", "dick",
+		"dild", "dyke", "gook", "hate", "heil", "hell", "homo", "jerk", "jizz", "kike", "kill", "merd", "milf",
+		"nazi", "nega", "negr", "nigg", "nigr", "nude", "orgy", "paki", "peni", "piss", "porn", "pube", "puss", "puta",
+		"rape", "rapi", "scum", "shit", "slag", "slut", "smut", "spic", "suck", "turd", "twat", "vagi", "wank", "whor":
+		return true
+	}
 	return false
 }

@@ -62,7 +62,7 @@ func parse(name, s string) (Property, error) {
 // checkName admits what every door, SQL and an outside engine can use as a column.
 func checkName(name string) error {
 	if !isWord(name) {
-		return fmt.Errorf("%q is not a name: letters and digits, beginning with a letter", name)
+		return fmt.Errorf("%q is not a name: letters, digits and underscores, beginning with a letter", name)
 	}
 	switch strings.ToLower(name) {
 	case "id", "tenant":
@@ -252,7 +252,7 @@ func (f *Field) holds(text string) bool {
 		return err == nil && strconv.FormatInt(n, 10) == text
 	case f.Kind.Numeric():
 		var x float64
-		return json.Unmarshal([]byte(text), &x) == nil && text[0] != 'n'
+		return json.Unmarshal([]byte(text), &x) == nil && (isDigit(text[0]) || text[0] == '-')
 	case f.Kind == JSON:
 		return json.Valid([]byte(text))
 	case f.Kind == Date:
@@ -321,10 +321,10 @@ func digits(precision, scale int) string {
 	return "(" + strconv.Itoa(precision) + "," + strconv.Itoa(scale) + ")"
 }
 
-// isWord admits letters and digits beginning with a letter.
+// isWord admits letters, digits and underscores beginning with a letter.
 func isWord(s string) bool {
 	for i := range len(s) {
-		if !isLetter(s[i]) && (i == 0 || !isDigit(s[i])) {
+		if !isLetter(s[i]) && (i == 0 || !isDigit(s[i]) && s[i] != '_') {
 			return false
 		}
 	}

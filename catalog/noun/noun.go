@@ -1,6 +1,7 @@
 package noun
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 )
@@ -24,6 +25,7 @@ type Noun struct {
 	Disabled      []string       // switched-off verbs among create, update, delete
 
 	idLength int
+	order    []string // names of the columns as declared
 	columns  []Column
 	column   map[string]int // place in columns
 	relation map[string]int // place in Relationships
@@ -120,7 +122,7 @@ type Effect struct {
 	Value  string   // Set: as text; Field.Literal gives its JSON
 	By     float64  // Inc
 	Steps  []string // Next; a value that is not among them moves to the first
-	Yields bool     // not applied when the body names the field
+	Yields bool     // not applied when the body gives the field a value
 }
 
 // Column is one stored column: a declared field or a forward relationship. Exactly one of Field and Relationship is set.
@@ -205,22 +207,22 @@ func (n *Noun) Table() string { return strings.ToLower(n.Name) }
 
 // finish prepares the lookups, after Fields, Relationships and Verbs are final.
 func (n *Noun) finish() {
-	n.columns = make([]Column, 0, len(n.Fields)+len(n.Relationships))
+	n.columns = make([]Column, len(n.order))
+	n.column = make(map[string]int, len(n.order))
+	for i, name := range n.order {
+		n.column[name] = i
+	}
 	for i := range n.Fields {
 		f := &n.Fields[i]
-		n.columns = append(n.columns, Column{Name: f.Name, Kind: f.Kind, Required: f.Required, Field: f})
+		n.columns[n.column[f.Name]] = Column{Name: f.Name, Kind: f.Kind, Required: f.Required, Field: f}
 	}
 	n.relation = make(map[string]int, len(n.Relationships))
 	for i := range n.Relationships {
 		r := &n.Relationships[i]
 		n.relation[r.Name] = i
 		if r.Forward {
-			n.columns = append(n.columns, Column{Name: r.Name, Kind: ID, Required: r.Required, Relationship: r})
+			n.columns[n.column[r.Name]] = Column{Name: r.Name, Kind: ID, Required: r.Required, Relationship: r}
 		}
-	}
-	n.column = make(map[string]int, len(n.columns))
-	for i, c := range n.columns {
-		n.column[c.Name] = i
 	}
 	n.verb = make(map[string]int, len(n.Verbs))
 	for i, v := range n.Verbs {
@@ -228,7 +230,11 @@ func (n *Noun) finish() {
 	}
 }
 
-// quote makes JSON of a text that came through the parser: valid UTF-8 without control characters.
+// quote makes a JSON string. It cannot fail: every Go string has one.
 func quote(text string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(text)
+	return strings.TrimSuffix(b.String(), "\n")
 }
