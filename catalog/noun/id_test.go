@@ -33,7 +33,7 @@ func checkID(t *testing.T, id, prefix string, length int) {
 // TestNewIDsAreDistinctAndEven draws many at once: none comes twice, every character comes about equally often in every
 // place, and no rude word is among them.
 func TestNewIDsAreDistinctAndEven(t *testing.T) {
-	const drawers, each = 8, 25_000
+	const drawers, each = 8, 10_000
 	var wg sync.WaitGroup
 	drawn := make([][]string, drawers)
 	for i := range drawn {
