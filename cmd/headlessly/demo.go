@@ -1,0 +1,184 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"headless.ly/cmd/headlessly/demo"
+	"headless.ly/cmd/headlessly/server"
+)
+
+// demoCommand is serve on a folder of its own that holds the CRM sample.
+func demoCommand() *cobra.Command {
+	var addr, data string
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Serve with a CRM sample, loaded as history into the tenant demo on first start",
+		Long: "Serve with the CRM sales opportunities of a fictitious computer hardware seller, a public sample data set by\n" +
+			"Maven Analytics, loaded as history into the tenant demo (and per regional office into demo-central, demo-east and\n" +
+			"demo-west) on first start.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := demoFolder(data)
+			if err != nil {
+				return err
+			}
+			out, progress := cmd.OutOrStdout(), cmd.ErrOrStderr()
+			fmt.Fprintf(out, "data folder %s\n", dir)
+			cfg := server.Config{Addr: addr, Data: dir, Version: version()}
+			return serve(cmd.Context(), cfg, out, func(ctx context.Context, srv *server.Server) error {
+				return prepareDemo(ctx, srv, dir, out, progress)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&addr, "addr", environment("HEADLESSLY_ADDR", "127.0.0.1:8787"), "address to listen on (HEADLESSLY_ADDR)")
+	cmd.Flags().StringVar(&data, "data", "", "data folder (default: headlessly/demo in the user's cache folder)")
+	return cmd
+}
+
+// demoFolder is the folder asked for, as an absolute path. HEADLESSLY_DATA is not looked at: it names a folder for data of
+// one's own.
+func demoFolder(data string) (string, error) {
+	if data != "" {
+		return filepath.Abs(data)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find a place for the data, or give --data: %w", err)
+	}
+	return filepath.Join(cache, "headlessly", "demo"), nil
+}
+
+// prepareDemo loads what is missing of the demo and says on out what is there, what was mended and what to try.
+func prepareDemo(ctx context.Context, srv *server.Server, dir string, out, progress io.Writer) error {
+	d, err := demo.Read()
+	if err != nil {
+		return err
+	}
+	tenants := demo.Tenants(d)
+	loaded, err := allLoaded(ctx, srv, tenants)
+	if err != nil {
+		return err
+	}
+	if !loaded {
+		if err := loadDemo(ctx, srv, tenants, progress); err != nil {
+			return err
+		}
+		printMended(out, d.Mended)
+	}
+	if err := printCounts(ctx, srv, tenants, out); err != nil {
+		return err
+	}
+	tour, err := newTour(ctx, srv, tenants[0], dir)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\n%s\n", tour)
+	return nil
+}
+
+func allLoaded(ctx context.Context, srv *server.Server, tenants []demo.Tenant) (bool, error) {
+	for _, t := range tenants {
+		loaded, err := demo.Loaded(ctx, srv.Service().Store(), t)
+		if err != nil || !loaded {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// loadDemo loads the tenants under a progress bar and publishes them.
+func loadDemo(ctx context.Context, srv *server.Server, tenants []demo.Tenant, progress io.Writer) error {
+	total := 0
+	for _, t := range tenants {
+		total += len(t.Steps)
+	}
+	start := time.Now()
+	bar := progressbar.NewOptions(total,
+		progressbar.OptionSetWriter(progress),
+		progressbar.OptionSetDescription("loading history"),
+		progressbar.OptionSetItsString("events"),
+		progressbar.OptionShowIts(),
+		progressbar.OptionShowCount(),
+		progressbar.OptionSetWidth(30),
+		progressbar.OptionThrottle(200*time.Millisecond),
+		progressbar.OptionOnCompletion(func() { fmt.Fprintln(progress) }),
+	)
+	err := demo.LoadAll(ctx, srv.Service().Store(), tenants, func(n int) { _ = bar.Add(n) }) // drawing may fail, loading goes on
+	if err != nil {
+		return stopped(ctx, err)
+	}
+	if err := srv.Service().Lake().Publish(ctx); err != nil {
+		return stopped(ctx, fmt.Errorf("publish the demo: %w", err))
+	}
+	fmt.Fprintf(progress, "loaded and published %d events in %v\n", total, time.Since(start).Round(100*time.Millisecond))
+	return nil
+}
+
+// stopped says it where the user has stopped the loading.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("loading was stopped; the next start goes on where it ended")
+	}
+	return err
+}
+
+func printMended(out io.Writer, mended []demo.Mended) {
+	fmt.Fprintln(out, "\nMended in the CSV files:")
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, m := range mended {
+		from, to := cmp.Or(m.From, "(empty)"), cmp.Or(m.To, "(empty)")
+		fmt.Fprintf(w, "%d cells\t%s\t%s\t%s\t→ %s\t%s\t\n", m.Cells, m.File, m.Column, from, to, m.Why)
+	}
+	w.Flush()
+}
+
+// printCounts says how many entities live in each tenant.
+func printCounts(ctx context.Context, srv *server.Server, tenants []demo.Tenant, out io.Writer) error {
+	nouns := []string{"Organization", "Product", "Contact", "Deal"}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(w, "\ntenant\t%s\tevents\t\n", strings.Join(nouns, "\t"))
+	for _, t := range tenants {
+		counts, err := srv.Service().Store().Counts(ctx, t.Name)
+		if err != nil {
+			return fmt.Errorf("count %s: %w", t.Name, err)
+		}
+		head, err := srv.Service().Store().Head(ctx, t.Name)
+		if err != nil {
+			return fmt.Errorf("count %s: %w", t.Name, err)
+		}
+		fmt.Fprintf(w, "%s\t", t.Name)
+		for _, n := range nouns {
+			fmt.Fprintf(w, "%d\t", counts[n])
+		}
+		fmt.Fprintf(w, "%d\t\n", head)
+	}
+	return w.Flush()
+}
+
+// newTour finds what the tour's commands name.
+func newTour(ctx context.Context, srv *server.Server, company demo.Tenant, dir string) (demo.Tour, error) {
+	warehouse, err := filepath.Abs(filepath.Join(dir, "warehouse", "iceberg"))
+	if err != nil {
+		return demo.Tour{}, err
+	}
+	deal, err := demo.ID(ctx, srv.Service().Store(), company, demo.OpenDeal())
+	if err != nil {
+		return demo.Tour{}, err
+	}
+	buyer, err := demo.ID(ctx, srv.Service().Store(), company, demo.Key{Noun: "Organization", Name: "Acme Corporation"})
+	if err != nil {
+		return demo.Tour{}, err
+	}
+	return demo.Tour{URL: srv.URL(), Warehouse: warehouse, Deal: deal, Company: buyer}, nil
+}
