@@ -1,9 +1,18 @@
 package lakehouse
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
 	"time"
+
+	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"headless.ly/catalog"
 	"headless.ly/catalog/noun"
@@ -24,56 +33,178 @@ type Config struct {
 	Dir   string         // the data folder
 	Nouns *noun.Registry // one table each
 
-	Interval          time.Duration // 1 s between ticks
+	Interval          time.Duration // 1 s between ticks; negative: only Publish publishes
 	MaxFilesPerCommit int           // 200 (tenant, date) files of events per tenant and tick
+	MaxBytesPerRead   int           // 32 MB of events of one tenant, or of one of its nouns, held at a time
+	MergeCacheBytes   int64         // 32 MB of decoded noun files kept for the next rewrite
+	RewriteShare      float64       // 0.25 of one processor for rewriting noun tables
+	ErrorDelay        time.Duration // 5 s before what failed is tried again
 	FS                FS            // the operating system's; tests inject faults
+	VFS               string        // SQLite VFS of catalog.db; empty: the operating system's
 	Step              func(string)  // called with each of Steps() as publishing passes it; nil: nothing
 	Logger            *slog.Logger  // slog.Default()
 }
 
-// Lake publishes the tenants' logs to Iceberg tables and says what is published. It is safe for concurrent use.
-type Lake struct{}
+// withDefaults fills in what is zero and refuses what makes no sense.
+func (c Config) withDefaults() (Config, error) {
+	if c.Dir == "" || c.Nouns == nil {
+		return c, errors.New("lake: Dir and Nouns are required")
+	}
+	dir, err := filepath.Abs(c.Dir)
+	if err != nil {
+		return c, err
+	}
+	c.Dir = dir
+	c.Interval = cmp.Or(c.Interval, time.Second)
+	c.MaxFilesPerCommit = cmp.Or(c.MaxFilesPerCommit, 200)
+	c.MaxBytesPerRead = cmp.Or(c.MaxBytesPerRead, 32<<20)
+	c.MergeCacheBytes = cmp.Or(c.MergeCacheBytes, 32<<20)
+	c.RewriteShare = cmp.Or(c.RewriteShare, 0.25)
+	c.ErrorDelay = cmp.Or(c.ErrorDelay, 5*time.Second)
+	if c.FS == nil {
+		c.FS = catalog.OS{}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.MaxFilesPerCommit < 1 || c.MaxBytesPerRead < 1 || c.RewriteShare < 0 {
+		return c, errors.New("lake: a limit is negative")
+	}
+	return c, nil
+}
 
-// Open takes the data folder's lock, opens catalog.db and the warehouse, and makes the tables that do not exist.
-func Open(ctx context.Context, cfg Config) (*Lake, error) { panic("not yet") }
+// workers is how many files or tables are prepared at once.
+func (c Config) workers() int { return max(2, min(4, runtime.GOMAXPROCS(0))) }
+
+// Lake publishes the tenants' logs to Iceberg tables and says what is published. It is safe for concurrent use.
+type Lake struct {
+	cfg    Config
+	lock   *lock
+	db     *catalog.Database
+	cat    *catalog.Catalog
+	tables []*Table // events first
+	ledger *ledger
+	health *health
+	mem    memory.Allocator
+
+	mu        sync.Mutex // guards the fields below
+	publisher *publisher // nil until Start
+	closed    bool
+}
+
+// Open takes the data folder's lock, opens catalog.db and the warehouse, and makes the tables that do not exist. ErrLocked
+// where another process has the folder.
+func Open(ctx context.Context, cfg Config) (*Lake, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := makeFolder(cfg); err != nil {
+		return nil, fmt.Errorf("open lake: %w", err)
+	}
+	l := &Lake{cfg: cfg, health: newHealth(), mem: memory.DefaultAllocator}
+	if l.lock, err = takeLock(cfg.Dir); err != nil {
+		return nil, fmt.Errorf("open lake: %w", err)
+	}
+	if err := l.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open lake: %w", err), l.Close())
+	}
+	return l, nil
+}
+
+// makeFolder makes the data folder durably, from the nearest folder above it that exists.
+func makeFolder(cfg Config) error {
+	root := cfg.Dir
+	for {
+		if _, err := cfg.FS.Stat(root); err == nil || filepath.Dir(root) == root {
+			break
+		}
+		root = filepath.Dir(root)
+	}
+	return catalog.NewIO(cfg.FS, root, nil).MkdirAll(cfg.Dir)
+}
+
+func (l *Lake) open(ctx context.Context) error {
+	var err error
+	l.db, err = catalog.OpenDatabase(ctx, catalog.Config{Dir: l.cfg.Dir, FS: l.cfg.FS, VFS: l.cfg.VFS, Step: l.cfg.Step})
+	if err != nil {
+		return err
+	}
+	l.cat = l.db.Iceberg()
+	if l.tables, err = newTables(l.cfg.Nouns); err != nil {
+		return err
+	}
+	loaded, err := l.loadTables(ctx)
+	if err != nil {
+		return err
+	}
+	tenants, err := l.loadStandings(ctx, loaded)
+	if err != nil {
+		return err
+	}
+	l.ledger = newLedger(tenants)
+	return nil
+}
 
 // Start starts the clock that publishes the log. It is called once.
-func (l *Lake) Start(log Log) {}
+func (l *Lake) Start(log Log) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.publisher != nil || l.closed {
+		panic("lake started twice, or after Close")
+	}
+	l.publisher = newPublisher(l, log)
+	l.publisher.start()
+}
 
-// Publish publishes everything that was acknowledged before the call.
-func (l *Lake) Publish(ctx context.Context) error { panic("not yet") }
+// Publish publishes everything that was acknowledged before the call, noun tables too, and returns when that is current
+// for every reader. ErrClosed before Start and after Close.
+func (l *Lake) Publish(ctx context.Context) error {
+	l.mu.Lock()
+	p := l.publisher
+	l.mu.Unlock()
+	if p == nil {
+		return ErrClosed
+	}
+	return p.publish(ctx)
+}
 
-// Close stops the clock, waits for a running tick and gives the lock back. It publishes nothing.
-func (l *Lake) Close() error { panic("not yet") }
+// Close stops the clock, waits for a running tick and gives the lock back. It publishes nothing. It may be called more
+// than once.
+func (l *Lake) Close() error {
+	l.mu.Lock()
+	p, closed := l.publisher, l.closed
+	l.closed = true
+	l.mu.Unlock()
+	if closed {
+		return nil
+	}
+	if p != nil {
+		p.close()
+	}
+	var err error
+	if l.db != nil {
+		err = l.db.Close()
+	}
+	return errors.Join(err, l.lock.release())
+}
 
 // Published is the seq up to which the events table holds the tenant's log. It does no I/O.
-func (l *Lake) Published(tenant string) int64 { panic("not yet") }
+func (l *Lake) Published(tenant string) int64 { return l.ledger.at(tenant).seq }
 
-// Tenants lists the tenants that have anything published, sorted.
-func (l *Lake) Tenants(ctx context.Context) ([]string, error) { panic("not yet") }
-
-// Pin gives the tenant's published view; an empty one for an unknown tenant.
-func (l *Lake) Pin(tenant string) *View { panic("not yet") }
-
-// Database gives the catalog database.
-func (l *Lake) Database() *catalog.Database { panic("not yet") }
-
-// Status is what is known about a tenant's publishing.
-type Status struct {
-	Published int64         // seq in the events table
-	Head      int64         // acknowledged head when last looked
-	Lag       time.Duration // age of the oldest unpublished event the publisher has seen; 0: none
-	Behind    bool          // more (tenant, day) files were due than a commit takes
-	Error     string        // of the last attempt; empty after a success
-	Tables    map[string]TableStatus
+// Tenants lists the tenants that have anything published or may have something to publish, sorted.
+func (l *Lake) Tenants(ctx context.Context) ([]string, error) {
+	open, err := l.db.OpenTenants(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := append(open, l.ledger.names()...)
+	slices.Sort(all)
+	return slices.Compact(all), nil
 }
 
-// TableStatus is a tenant's share of one table.
-type TableStatus struct {
-	Seq   int64
-	Files int
-	Rows  int64
-}
+// Pin gives the tenant's published view, which the caller releases; an empty one for an unknown tenant.
+func (l *Lake) Pin(tenant string) *View { return l.ledger.pin(tenant) }
 
-// Status says how far the tenant is published. It does no I/O.
-func (l *Lake) Status(tenant string) Status { panic("not yet") }
+// Database gives the catalog database. It is closed with the lake.
+func (l *Lake) Database() *catalog.Database { return l.db }

@@ -1,0 +1,344 @@
+package lakehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/iceberg-go"
+	"github.com/google/uuid"
+
+	"headless.ly/catalog"
+)
+
+// ErrGap is wrapped where a tenant's log does not continue where the last publish ended.
+var ErrGap = errors.New("log has a gap")
+
+// job is one tenant's part of a tick: from what is published to a prefix of what its log holds. It belongs to one goroutine
+// until the commit.
+type job struct {
+	tenant string
+	from   *standing
+	head   int64 // acknowledged head when the tick began
+	force  bool  // rewrite noun tables whatever their pace
+
+	prepared bool  // it had its turn
+	upto     int64 // the prefix ends here; from.seq where there is nothing new
+	behind   bool  // there is more than one commit takes
+	added    []iceberg.DataFile
+	rewrites []*rewrite // of the nouns that changed or lag
+	err      error      // why nothing of this tenant is published; its files are removed
+}
+
+// rewrite is a job's part for one noun table.
+type rewrite struct {
+	table    *Table
+	from, to shelf
+	done     bool              // the table is published this time; else only its lag is recorded
+	added    iceberg.DataFile  // nil: not done, or no row is left
+	rows     arrow.RecordBatch // of added
+	err      error             // why it is not done, if that is an error
+}
+
+// postpone leaves the table where it stands. That it lags is recorded in the same commit as the events.
+func (r *rewrite) postpone(events int64, err error) {
+	r.to = shelf{seq: r.from.stands(events), changed: r.to.changed, files: r.from.files}
+	r.done, r.added, r.err = false, nil, err
+	r.release()
+}
+
+func (r *rewrite) release() {
+	if r.rows != nil {
+		r.rows.Release()
+		r.rows = nil
+	}
+}
+
+func (j *job) release() {
+	for _, r := range j.rewrites {
+		r.release()
+	}
+}
+
+// locations lists the files that the job has written.
+func (j *job) locations() []string {
+	var out []string
+	for _, f := range j.added {
+		out = append(out, f.FilePath())
+	}
+	for _, r := range j.rewrites {
+		if r.added != nil {
+			out = append(out, r.added.FilePath())
+		}
+	}
+	return out
+}
+
+// workshop is what preparing a job needs. It does not change.
+type workshop struct {
+	cfg   Config
+	log   Log
+	io    *catalog.IO
+	root  string // location of the folder that holds the tables
+	event *Table
+	nouns map[string]*Table // by noun name
+	cache *cache
+	pace  *pace
+	mem   memory.Allocator
+}
+
+// prepare reads the job's events and writes its files, all durable; nothing names them yet.
+func (w *workshop) prepare(ctx context.Context, j *job) error {
+	events, err := w.read(ctx, j)
+	if err != nil {
+		return err
+	}
+	if err := w.writeEvents(ctx, j, events); err != nil {
+		return err
+	}
+	changes := map[string]map[string]*Event{}
+	for _, e := range events {
+		if w.nouns[e.Entity] == nil {
+			continue // analytics rows, and nouns that are no more
+		}
+		if changes[e.Entity] == nil {
+			changes[e.Entity] = map[string]*Event{}
+		}
+		changes[e.Entity][e.Target] = e
+	}
+	for _, name := range dueNouns(j.from, changes) {
+		j.rewrites = append(j.rewrites, w.rewrite(ctx, j, name, changes[name]))
+	}
+	return nil
+}
+
+// dueNouns lists the nouns that changed or lag, sorted.
+func dueNouns(from *standing, changes map[string]map[string]*Event) []string {
+	due := map[string]bool{}
+	for name := range changes {
+		due[name] = true
+	}
+	for name, s := range from.nouns {
+		if s.lags() {
+			due[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(due))
+}
+
+// errFull ends a read whose bound is reached.
+var errFull = errors.New("bound reached")
+
+// read gives the events of the job: all from the last publish to the head, or as many as the bounds allow.
+func (w *workshop) read(ctx context.Context, j *job) ([]*Event, error) {
+	j.upto = j.from.seq
+	if j.head <= j.from.seq {
+		return nil, nil
+	}
+	var events []*Event
+	var size, dates int
+	day := int64(-1)
+	err := w.log.Read(ctx, j.tenant, Range{After: j.from.seq, Upto: j.head}, func(e *Event) error {
+		if e.Seq != j.upto+1 {
+			return fmt.Errorf("%w: event %d of %s follows %d", ErrGap, e.Seq, j.tenant, j.upto)
+		}
+		if d := dayOf(e); d != day {
+			if dates == w.cfg.MaxFilesPerCommit {
+				return errFull
+			}
+			day, dates = d, dates+1
+		}
+		events, size, j.upto = append(events, e), size+weight(e), e.Seq
+		if size >= w.cfg.MaxBytesPerRead {
+			return errFull
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errFull) {
+		return nil, fmt.Errorf("read log of %s: %w", j.tenant, err)
+	}
+	j.behind = j.upto < j.head
+	if j.behind && err == nil {
+		return nil, fmt.Errorf("%w: log of %s ends at %d before its head %d", ErrGap, j.tenant, j.upto, j.head)
+	}
+	return events, nil
+}
+
+// weight is about the memory that an event takes.
+func weight(e *Event) int {
+	const fixed = 400
+	return fixed + len(e.Data) + len(e.Before) + len(e.Changes) + len(e.Input)
+}
+
+const dayMS = 24 * 60 * 60 * 1000
+
+// dayOf gives the event's UTC day, counted from 1970.
+func dayOf(e *Event) int64 {
+	if e.Timestamp < 0 {
+		return (e.Timestamp+1)/dayMS - 1
+	}
+	return e.Timestamp / dayMS
+}
+
+// writeEvents writes one file for each day.
+func (w *workshop) writeEvents(ctx context.Context, j *job, events []*Event) error {
+	for len(events) > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		day := dayOf(events[0])
+		n := 1
+		for n < len(events) && dayOf(events[n]) == day {
+			n++
+		}
+		rows := w.event.eventRows(j.tenant, events[:n], w.mem)
+		p := placement{tenant: j.tenant, date: arrow.Date32(day),
+			name: fmt.Sprintf("events-%d-%d-%s.parquet", events[0].Seq, events[n-1].Seq, uuid.New())}
+		df, err := w.event.writeFile(w.io, w.location(w.event), p, rows, w.mem)
+		rows.Release()
+		if err != nil {
+			return err
+		}
+		j.added = append(j.added, df)
+		events = events[n:]
+	}
+	return nil
+}
+
+func (w *workshop) location(t *Table) string { return w.root + "/" + t.Name }
+
+// rewrite brings one noun table of the tenant to the job's seq, or postpones it: while the tenant's events lie behind their
+// head, so that its tables stand at one instant, and while the table's pace does not allow it.
+func (w *workshop) rewrite(ctx context.Context, j *job, name string, changes map[string]*Event) *rewrite {
+	r := &rewrite{table: w.nouns[name], from: j.from.nouns[name]}
+	r.to.changed = r.from.changed
+	for _, e := range changes {
+		r.to.changed = max(r.to.changed, e.Seq)
+	}
+	key := paceKey{j.tenant, name}
+	began := time.Now()
+	if j.behind || !j.force && !w.pace.allows(key, began) {
+		r.postpone(j.from.seq, nil)
+		return r
+	}
+	if err := w.bring(ctx, j, r, changes); err != nil {
+		r.postpone(j.from.seq, err)
+		w.pace.hold(key, time.Now().Add(w.cfg.ErrorDelay))
+		return r
+	}
+	w.pace.spent(key, time.Since(began), time.Now())
+	return r
+}
+
+// bring writes the table's next file.
+func (w *workshop) bring(ctx context.Context, j *job, r *rewrite, changes map[string]*Event) error {
+	upto := j.upto
+	if r.from.lags() { // the job's own events are not all that is missing
+		var err error
+		if changes, upto, err = w.missed(ctx, j, r); err != nil {
+			return err
+		}
+	}
+	old, err := w.published(ctx, r.table, r.from.files)
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		defer old.Release()
+	}
+	rows, err := r.table.merge(j.tenant, old, changes, w.mem)
+	if err != nil {
+		return err
+	}
+	r.to = shelf{seq: upto, changed: r.to.changed}
+	r.done, r.rows = true, rows
+	if rows == nil {
+		return nil
+	}
+	p := placement{tenant: j.tenant, name: fmt.Sprintf("%s-%d-%s.parquet", r.table.Name, upto, uuid.New())}
+	if r.added, err = r.table.writeFile(w.io, w.location(r.table), p, rows, w.mem); err != nil {
+		return err
+	}
+	r.to.files = []dataFile{{location: r.added.FilePath(), rows: rows.NumRows()}}
+	return nil
+}
+
+// missed reads the noun's events since its table's seq, as many as the bound allows, and says up to where it has read.
+func (w *workshop) missed(ctx context.Context, j *job, r *rewrite) (changes map[string]*Event, upto int64, err error) {
+	changes = map[string]*Event{}
+	size, last := 0, r.from.seq
+	rng := Range{After: r.from.seq, Upto: j.upto, Noun: r.table.Noun.Name}
+	err = w.log.Read(ctx, j.tenant, rng, func(e *Event) error {
+		changes[e.Target], last = e, e.Seq
+		if size += weight(e); size >= w.cfg.MaxBytesPerRead {
+			return errFull
+		}
+		return nil
+	})
+	if errors.Is(err, errFull) {
+		return changes, last, nil
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("read %s of %s: %w", r.table.Noun.Name, j.tenant, err)
+	}
+	return changes, j.upto, nil
+}
+
+// published gives the rows of the files, sorted by id, from the cache or the disk; nil where there are none. The caller
+// releases them.
+func (w *workshop) published(ctx context.Context, t *Table, files []dataFile) (arrow.RecordBatch, error) {
+	if len(files) == 0 {
+		return nil, nil
+	}
+	if len(files) == 1 {
+		if rows := w.cache.get(files[0].location); rows != nil {
+			return rows, nil
+		}
+		return t.readFile(ctx, w.io, files[0].location, w.mem)
+	}
+	var all arrow.RecordBatch
+	for _, f := range files {
+		rows, err := t.readFile(ctx, w.io, f.location, w.mem)
+		if err != nil {
+			if all != nil {
+				all.Release()
+			}
+			return nil, err
+		}
+		if all, err = t.union(all, rows, w.mem); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// union puts rows of two files in order of id. It releases both.
+func (t *Table) union(a, b arrow.RecordBatch, mem memory.Allocator) (arrow.RecordBatch, error) {
+	defer b.Release()
+	if a == nil {
+		b.Retain()
+		return b, nil
+	}
+	defer a.Release()
+	picks := make([]pick, 0, a.NumRows()+b.NumRows())
+	for i := range int(a.NumRows()) {
+		picks = append(picks, pick(i))
+	}
+	for i := range int(b.NumRows()) {
+		picks = append(picks, pick(^i))
+	}
+	id := func(p pick) string {
+		if p < 0 {
+			return ids(b).Value(^int(p))
+		}
+		return ids(a).Value(int(p))
+	}
+	slices.SortStableFunc(picks, func(x, y pick) int { return strings.Compare(id(x), id(y)) })
+	return t.gatherAll(a, b, picks, mem)
+}

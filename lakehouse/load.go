@@ -1,0 +1,161 @@
+package lakehouse
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+	"golang.org/x/sync/errgroup"
+
+	"headless.ly/catalog"
+)
+
+// loadTables gives the Iceberg table of every declared one, in their order. Those that are missing are made, all in one
+// transaction; those that exist must be as declared.
+func (l *Lake) loadTables(ctx context.Context) ([]*table.Table, error) {
+	if err := l.makeTables(ctx); err != nil {
+		return nil, err
+	}
+	loaded := make([]*table.Table, len(l.tables))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(l.cfg.workers())
+	for i, t := range l.tables {
+		g.Go(func() error {
+			found, err := l.cat.LoadTable(ctx, t.ident)
+			if err != nil {
+				return err
+			}
+			if want := l.cat.TableLocation(t.ident); found.Location() != want {
+				return fmt.Errorf("table %s is at %s: the data folder was moved from there, and its tables name their files by "+
+					"absolute paths; move it back", t.Name, found.Location())
+			}
+			if !found.Schema().Equals(t.schema) {
+				return fmt.Errorf("table %s has other columns than its noun; changing them is not possible yet", t.Name)
+			}
+			loaded[i] = found
+			if l.cat.Hinted(found.MetadataLocation()) {
+				return nil
+			}
+			return l.cat.Hint(found.MetadataLocation())
+		})
+	}
+	return loaded, g.Wait()
+}
+
+// makeTables makes the tables that do not exist, empty.
+func (l *Lake) makeTables(ctx context.Context) error {
+	exists := map[string]bool{}
+	for ident, err := range l.cat.ListTables(ctx, table.Identifier{catalog.Namespace}) {
+		if err != nil {
+			return err
+		}
+		exists[ident[len(ident)-1]] = true
+	}
+	var missing []*Table
+	for _, t := range l.tables {
+		if !exists[t.Name] {
+			missing = append(missing, t)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	staged := make([]*catalog.Staged, len(missing))
+	var g errgroup.Group
+	g.SetLimit(l.cfg.workers())
+	for i, t := range missing {
+		g.Go(func() error {
+			meta, err := catalog.NewMetadata(t.schema, t.spec, l.cat.TableLocation(t.ident), properties())
+			if err != nil {
+				return err
+			}
+			staged[i], err = l.cat.StageNew(t.ident, meta)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return fmt.Errorf("make tables: %w", err)
+	}
+	if err := l.cat.Swap(ctx, staged, nil); err != nil {
+		return fmt.Errorf("make tables: %w", err)
+	}
+	return nil
+}
+
+// loadStandings reads what is published of every tenant: seqs from catalog.db, files from the tables' manifests.
+func (l *Lake) loadStandings(ctx context.Context, loaded []*table.Table) (map[string]*standing, error) {
+	files, err := l.loadFiles(loaded)
+	if err != nil {
+		return nil, err
+	}
+	published, err := l.db.Published(ctx)
+	if err != nil {
+		return nil, err
+	}
+	declared := map[string]int{}
+	for i, t := range l.tables {
+		declared[t.Name] = i
+	}
+	tenants := map[string]*standing{}
+	for _, p := range published {
+		s := tenants[p.Tenant]
+		if s == nil {
+			s = &standing{nouns: map[string]shelf{}}
+			tenants[p.Tenant] = s
+		}
+		i, found := declared[p.Table]
+		switch {
+		case !found: // of a noun that is no more
+		case i == 0:
+			s.seq = p.Seq
+		default:
+			s.nouns[l.tables[i].Noun.Name] = shelf{seq: p.Seq, changed: p.Changed, files: files[i][p.Tenant]}
+		}
+	}
+	return tenants, nil
+}
+
+// loadFiles reads the manifests of the noun tables: for each table the data files by tenant. The manifests of events are not
+// read: nothing needs its files by name.
+func (l *Lake) loadFiles(loaded []*table.Table) ([]map[string][]dataFile, error) {
+	files := make([]map[string][]dataFile, len(loaded))
+	var g errgroup.Group
+	g.SetLimit(l.cfg.workers())
+	for i, t := range loaded[1:] {
+		g.Go(func() error {
+			var err error
+			files[i+1], err = readManifests(t, l.cat.IO())
+			return err
+		})
+	}
+	return files, g.Wait()
+}
+
+func readManifests(t *table.Table, x *catalog.IO) (map[string][]dataFile, error) {
+	files := map[string][]dataFile{}
+	snapshot := t.CurrentSnapshot()
+	if snapshot == nil {
+		return files, nil
+	}
+	manifests, err := snapshot.Manifests(x)
+	if err != nil {
+		return nil, fmt.Errorf("read manifests of %s: %w", strings.Join(t.Identifier(), "."), err)
+	}
+	for _, m := range manifests {
+		entries, err := m.FetchEntries(x, true)
+		if err != nil {
+			return nil, fmt.Errorf("read manifests of %s: %w", strings.Join(t.Identifier(), "."), err)
+		}
+		for _, e := range entries {
+			df := e.DataFile()
+			tenant, ok := df.Partition()[partitionTenant].(string)
+			if !ok || df.ContentType() != iceberg.EntryContentData {
+				return nil, fmt.Errorf("%s: %s is not a file of ours", strings.Join(t.Identifier(), "."), df.FilePath())
+			}
+			files[tenant] = append(files[tenant], dataFile{location: df.FilePath(), rows: df.Count()})
+		}
+	}
+	return files, nil
+}

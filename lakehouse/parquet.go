@@ -1,0 +1,224 @@
+package lakehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"path/filepath"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/compress"
+	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+
+	"headless.ly/catalog"
+)
+
+// Sizes within a Parquet file.
+const (
+	rowGroupRows = 128 << 10 // rows of a row group: DuckDB reads one per thread
+	pageBytes    = 256 << 10 // raw bytes of a data page; below dictBytes, so that a dictionary column has a dictionary page
+	dictBytes    = 1 << 20   // a larger dictionary falls back to plain (ruling 19)
+	bloomFPP     = 0.01
+)
+
+// writerProperties gives the seed's encodings (interfaces.md 9.2): text in dictionaries, numbers and times plain, booleans
+// RLE, JSON plain, indexed columns in dictionaries with a bloom filter that fits the rows.
+func (t *Table) writerProperties(rows int64, sorted string, mem memory.Allocator) *parquet.WriterProperties {
+	props := []parquet.WriterProperty{
+		parquet.WithAllocator(mem),
+		parquet.WithVersion(parquet.V2_6),
+		parquet.WithCompression(compress.Codecs.Zstd),
+		parquet.WithDictionaryDefault(false),
+		parquet.WithDictionaryPageSizeLimit(dictBytes),
+		parquet.WithDataPageSize(pageBytes),
+		parquet.WithMaxRowGroupLength(rowGroupRows),
+		parquet.WithPageIndexEnabled(true),
+		parquet.WithCreatedBy("headlessly"),
+	}
+	for i, c := range t.Columns {
+		if c.Indexed || c.Type == String {
+			props = append(props, parquet.WithDictionaryFor(c.Name, true))
+		}
+		switch c.Type {
+		case Boolean:
+			props = append(props, parquet.WithDictionaryFor(c.Name, false), parquet.WithEncodingFor(c.Name, parquet.Encodings.RLE))
+		case JSON: // bounds of documents would only make footers long
+			props = append(props, parquet.WithStatsFor(c.Name, false), parquet.WithPageIndexEnabledFor(c.Name, false))
+		}
+		if c.Bloom && c.Type != Boolean {
+			props = append(props, parquet.WithBloomFilterEnabledFor(c.Name, true), parquet.WithBloomFilterFPPFor(c.Name, bloomFPP),
+				parquet.WithBloomFilterNDVFor(c.Name, max(1, min(rows, rowGroupRows))))
+		}
+		if c.Name == sorted {
+			props = append(props, parquet.WithSortingColumns([]parquet.SortingColumn{{ColumnIdx: int32(i)}}))
+		}
+	}
+	return parquet.NewWriterProperties(props...)
+}
+
+// sortedBy names the column that the rows of a file are in order of.
+func (t *Table) sortedBy() string {
+	if t.Noun == nil {
+		return "seq"
+	}
+	return "id"
+}
+
+// placement is where a data file goes and which partition it belongs to.
+type placement struct {
+	tenant string
+	date   arrow.Date32 // of an events file
+	name   string       // of the file
+}
+
+// folder gives the file's place below the table's data folder.
+func (p placement) folder(t *Table) string {
+	if t.Noun != nil {
+		return "tenant=" + p.tenant
+	}
+	return "tenant=" + p.tenant + "/date=" + p.date.FormattedString()
+}
+
+// writeFile writes rows as one durable data file and describes it to Iceberg.
+func (t *Table) writeFile(x *catalog.IO, location string, p placement, rows arrow.RecordBatch, mem memory.Allocator) (iceberg.DataFile, error) {
+	uri := location + "/" + path.Join("data", p.folder(t), p.name)
+	out, err := x.Create(uri)
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", filepath.Base(uri), err)
+	}
+	counted := &counter{w: out}
+	df, err := t.encode(counted, rows, mem)
+	if closeErr := out.Close(); closeErr != nil {
+		err = errors.Join(err, closeErr)
+	}
+	if err != nil {
+		_ = x.Remove(uri) // an orphan if it stays
+		return nil, fmt.Errorf("write %s: %w", filepath.Base(uri), err)
+	}
+	args := table.DataFileArgs{Schema: t.schema, Spec: t.spec, Format: iceberg.ParquetFile, Metadata: df, FilePath: uri,
+		FileSize: counted.n, Content: iceberg.EntryContentData, Properties: t.stats, FormatVersion: 2,
+		PartitionValues: map[int]any{partitionTenant: p.tenant}}
+	if t.Noun == nil {
+		args.PartitionValues[partitionDate] = iceberg.Date(p.date)
+	}
+	return table.DataFileFromMetadata(args)
+}
+
+// encode writes the Parquet bytes and gives the footer.
+func (t *Table) encode(w *counter, rows arrow.RecordBatch, mem memory.Allocator) (meta any, err error) {
+	defer func() {
+		if r := recover(); r != nil { // arrow-go panics on errors of the file beneath
+			err = fmt.Errorf("encode parquet: %v", r)
+		}
+	}()
+	pw, err := pqarrow.NewFileWriter(t.arrow, w, t.writerProperties(rows.NumRows(), t.sortedBy(), mem),
+		pqarrow.NewArrowWriterProperties(pqarrow.WithAllocator(mem)))
+	if err != nil {
+		return nil, err
+	}
+	if err := pw.Write(rows); err != nil {
+		return nil, err
+	}
+	if err := pw.Close(); err != nil {
+		return nil, err
+	}
+	return pw.FileMetadata()
+}
+
+// counter counts what is written. It hides the Close of what it writes to, which pqarrow would call.
+type counter struct {
+	w interface{ Write([]byte) (int, error) }
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// readFile decodes a data file into one batch with the columns of the table: found by field id, null where the file was
+// written before the column was declared. The caller releases it.
+func (t *Table) readFile(ctx context.Context, x *catalog.IO, name string, mem memory.Allocator) (arrow.RecordBatch, error) {
+	rows, err := t.decodeFile(ctx, x, name, mem)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", filepath.Base(name), err)
+	}
+	return rows, nil
+}
+
+func (t *Table) decodeFile(ctx context.Context, x *catalog.IO, name string, mem memory.Allocator) (rows arrow.RecordBatch, err error) {
+	f, err := x.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	pr, err := file.NewParquetReader(f, file.WithReadProps(parquet.NewReaderProperties(mem)))
+	if err != nil {
+		return nil, err
+	}
+	defer pr.Close()
+	fr, err := pqarrow.NewFileReader(pr, pqarrow.ArrowReadProperties{BatchSize: rowGroupRows}, mem)
+	if err != nil {
+		return nil, err
+	}
+	read, err := fr.ReadTable(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer read.Release()
+	return t.align(pr, read, mem)
+}
+
+// align brings the columns of a decoded file into the table's order.
+func (t *Table) align(pr *file.Reader, read arrow.Table, mem memory.Allocator) (arrow.RecordBatch, error) {
+	place := map[int]int{} // field id → column of the file
+	root := pr.MetaData().Schema.Root()
+	for i := range root.NumFields() {
+		place[int(root.Field(i).FieldID())] = i
+	}
+	columns := make([]arrow.Array, len(t.Columns))
+	defer func() {
+		for _, c := range columns {
+			if c != nil {
+				c.Release()
+			}
+		}
+	}()
+	for i, c := range t.Columns {
+		at, found := place[c.FieldID]
+		if !found {
+			columns[i] = array.MakeArrayOfNull(mem, t.arrow.Field(i).Type, int(read.NumRows()))
+			continue
+		}
+		data, err := joined(read.Column(at).Data(), mem)
+		if err != nil {
+			return nil, err
+		}
+		columns[i] = data
+		if !arrow.TypeEqual(data.DataType(), t.arrow.Field(i).Type) {
+			return nil, fmt.Errorf("column %s is %s, declared %s", c.Name, data.DataType(), t.arrow.Field(i).Type)
+		}
+	}
+	return array.NewRecordBatch(t.arrow, columns, read.NumRows()), nil
+}
+
+// joined gives a column's chunks as one array, which the caller releases.
+func joined(column *arrow.Chunked, mem memory.Allocator) (arrow.Array, error) {
+	switch chunks := column.Chunks(); len(chunks) {
+	case 0:
+		return array.MakeArrayOfNull(mem, column.DataType(), 0), nil
+	case 1:
+		chunks[0].Retain()
+		return chunks[0], nil
+	default:
+		return array.Concatenate(chunks, mem)
+	}
+}

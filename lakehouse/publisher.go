@@ -1,0 +1,347 @@
+package lakehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"headless.ly/catalog"
+)
+
+// ErrClosed is returned for a lake that is closed or was not started.
+var ErrClosed = errors.New("lake is not running")
+
+// publisher brings what the logs hold into the tables, tick by tick. One goroutine runs the ticks.
+type publisher struct {
+	shop   *workshop
+	cat    *catalog.Catalog
+	ledger *ledger
+	tables []*Table
+	health *health
+
+	requests chan request
+	stop     context.CancelFunc
+	stopped  chan struct{}
+
+	// Used by the running goroutine only.
+	unknown *commit           // its outcome could not be read yet
+	hints   map[string]string // location of current metadata by table, whose hint is still to be written
+	held    map[string]time.Time
+}
+
+// request asks for a publish of everything acknowledged before it.
+type request struct {
+	ctx  context.Context
+	done chan error
+}
+
+func newPublisher(l *Lake, log Log) *publisher {
+	shop := &workshop{
+		cfg: l.cfg, log: log, io: l.cat.IO(), root: l.cat.Location(), event: l.tables[0], nouns: map[string]*Table{},
+		cache: newCache(l.cfg.MergeCacheBytes), pace: newPace(l.cfg.RewriteShare, rewriteBurst), mem: l.mem,
+	}
+	for _, t := range l.tables[1:] {
+		shop.nouns[t.Noun.Name] = t
+	}
+	return &publisher{
+		shop: shop, cat: l.cat, ledger: l.ledger, tables: l.tables, health: l.health,
+		requests: make(chan request), stopped: make(chan struct{}),
+		hints: map[string]string{}, held: map[string]time.Time{},
+	}
+}
+
+// rewriteBurst is the work, in seconds, that rewriting may save up while idle.
+const rewriteBurst = 1.0
+
+// start begins the clock. A negative interval means that only requests publish.
+func (p *publisher) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	p.stop = cancel
+	go p.run(ctx)
+}
+
+// close stops the clock and waits for a running tick, which is interrupted where nothing is lost.
+func (p *publisher) close() {
+	p.stop()
+	<-p.stopped
+	p.shop.cache.clear()
+	if p.unknown != nil {
+		for _, j := range p.unknown.jobs {
+			j.release()
+		}
+	}
+}
+
+func (p *publisher) run(ctx context.Context) {
+	defer close(p.stopped)
+	interval := p.shop.cfg.Interval
+	timer := time.NewTimer(max(interval, 0))
+	defer timer.Stop()
+	if interval < 0 {
+		timer.Stop()
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case r := <-p.requests:
+			r.done <- p.flush(ctx, r.ctx)
+		case <-timer.C:
+			began := time.Now()
+			behind, err := p.tick(ctx, false)
+			if err != nil && ctx.Err() == nil {
+				p.shop.cfg.Logger.Error("publish", "err", err)
+			}
+			wait := interval - time.Since(began)
+			if behind && err == nil {
+				wait = 0
+			}
+			timer.Reset(max(wait, 0))
+		}
+	}
+}
+
+// publish asks the running goroutine to publish everything acknowledged before the call.
+func (p *publisher) publish(ctx context.Context) error {
+	r := request{ctx: ctx, done: make(chan error, 1)}
+	select {
+	case p.requests <- r:
+	case <-p.stopped:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return <-r.done
+}
+
+// flush ticks until every tenant has reached the head it had at the start and no table lags.
+func (p *publisher) flush(running, asked context.Context) error {
+	ctx, cancel := context.WithCancel(asked)
+	defer cancel()
+	defer context.AfterFunc(running, cancel)()
+	heads := p.shop.log.Heads()
+	for {
+		if _, err := p.tick(ctx, true); err != nil {
+			return err
+		}
+		if p.reached(heads) {
+			return nil
+		}
+	}
+}
+
+func (p *publisher) reached(heads map[string]int64) bool {
+	for tenant, head := range heads {
+		if p.ledger.at(tenant).seq < head {
+			return false
+		}
+	}
+	return len(p.ledger.lagging()) == 0
+}
+
+// tick publishes what there is. With force it does so whatever the pace of tables and the delays after errors. It reports
+// whether more is waiting that could be published at once; the error joins those of all tenants and tables.
+func (p *publisher) tick(ctx context.Context, force bool) (behind bool, err error) {
+	if err := p.settle(ctx); err != nil {
+		return false, err
+	}
+	began := time.Now()
+	jobs := p.plan(force, began)
+	rest := p.prepare(ctx, jobs, began, force)
+	done := slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return !j.prepared || j.err != nil })
+	if len(done) > 0 {
+		err = p.commit(ctx, done)
+	}
+	errs := []error{err, p.hint()}
+	for _, j := range jobs {
+		errs = append(errs, j.err)
+		behind = behind || j.behind
+		for _, r := range j.rewrites {
+			errs = append(errs, r.err)
+		}
+	}
+	p.review(jobs, err, began)
+	return behind || rest, errors.Join(errs...)
+}
+
+// plan lists the tenants with something to publish, those that wait longest first.
+func (p *publisher) plan(force bool, now time.Time) []*job {
+	heads := maps.Clone(p.shop.log.Heads())
+	for _, tenant := range p.ledger.lagging() {
+		if _, found := heads[tenant]; !found {
+			heads[tenant] = 0
+		}
+	}
+	var jobs []*job
+	for tenant, head := range heads {
+		from := p.ledger.at(tenant)
+		lags := false
+		for _, s := range from.nouns {
+			lags = lags || s.lags()
+		}
+		if head <= from.seq && !lags || !force && now.Before(p.held[tenant]) {
+			continue
+		}
+		jobs = append(jobs, &job{tenant: tenant, from: from, head: max(head, from.seq), force: force})
+	}
+	p.health.dirty(jobs, now)
+	slices.SortFunc(jobs, func(a, b *job) int {
+		if c := p.health.since(a.tenant).Compare(p.health.since(b.tenant)); c != 0 {
+			return c
+		}
+		return strings.Compare(a.tenant, b.tenant)
+	})
+	return jobs
+}
+
+// prepare prepares jobs, several at a time. Where that takes longer than the interval, the rest waits for the next tick, so
+// that what is prepared becomes visible.
+func (p *publisher) prepare(ctx context.Context, jobs []*job, began time.Time, force bool) (rest bool) {
+	var g errgroup.Group
+	g.SetLimit(p.shop.cfg.workers())
+	limit := max(p.shop.cfg.Interval, minimumTick)
+	for _, j := range jobs {
+		if !force && time.Since(began) > limit || ctx.Err() != nil {
+			rest = true
+			break
+		}
+		g.Go(func() error {
+			j.prepared = true
+			j.err = p.shop.prepare(ctx, j)
+			return nil
+		})
+	}
+	_ = g.Wait() // the jobs keep their errors
+	for _, j := range jobs {
+		if j.err != nil {
+			p.drop(j)
+		}
+	}
+	return rest
+}
+
+// minimumTick is the least time that a tick prepares for, with a shorter interval too.
+const minimumTick = 100 * time.Millisecond
+
+// drop removes the files of a job that is not published.
+func (p *publisher) drop(j *job) {
+	for _, location := range j.locations() {
+		_ = p.shop.io.Remove(location) // an orphan if it stays
+	}
+	j.release()
+}
+
+// commit publishes prepared jobs.
+func (p *publisher) commit(ctx context.Context, jobs []*job) error {
+	c := newCommit(p, jobs)
+	err := c.run(ctx)
+	switch {
+	case err == nil:
+		p.committed(c)
+	case errors.Is(err, catalog.ErrUnsettled):
+		p.unknown = c
+	default:
+		p.refused(c)
+	}
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	return nil
+}
+
+// committed takes note of a commit that has happened.
+func (p *publisher) committed(c *commit) {
+	p.ledger.apply(c.tenants)
+	for _, j := range c.jobs {
+		for _, r := range j.rewrites {
+			if !r.done {
+				continue
+			}
+			for _, f := range r.from.files {
+				p.shop.cache.remove(f.location)
+			}
+			if r.rows != nil {
+				p.shop.cache.put(r.added.FilePath(), r.rows)
+			}
+			r.release()
+		}
+	}
+	for _, s := range c.staged {
+		p.hints[s.Identifier[1]] = s.Location
+	}
+}
+
+// refused takes note of a commit that has definitely not happened.
+func (p *publisher) refused(c *commit) {
+	for _, j := range c.jobs {
+		p.drop(j)
+	}
+}
+
+// settle learns the outcome of a commit that was unknown. Nothing is published before.
+func (p *publisher) settle(ctx context.Context) error {
+	if p.unknown == nil {
+		return nil
+	}
+	happened, err := p.cat.Happened(ctx, p.unknown.staged, p.unknown.moves)
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	c := p.unknown
+	p.unknown = nil
+	if happened {
+		p.committed(c)
+	} else {
+		c.discard()
+		p.refused(c)
+	}
+	return nil
+}
+
+// hint writes the hints of tables that have moved. One that fails is tried again with the next tick.
+func (p *publisher) hint() error {
+	var mu sync.Mutex // guards errs and p.hints
+	var errs []error
+	var g errgroup.Group
+	g.SetLimit(p.shop.cfg.workers())
+	for name, location := range maps.Clone(p.hints) {
+		g.Go(func() error {
+			err := p.cat.Hint(location)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				delete(p.hints, name)
+			}
+			errs = append(errs, err)
+			return nil
+		})
+	}
+	_ = g.Wait() // the errors are kept
+	return errors.Join(errs...)
+}
+
+// review keeps what Status says, and holds tenants back that failed.
+func (p *publisher) review(jobs []*job, committed error, now time.Time) {
+	for _, j := range jobs {
+		if !j.prepared {
+			continue
+		}
+		err := errors.Join(j.err, committed)
+		if err != nil {
+			p.held[j.tenant] = now.Add(p.shop.cfg.ErrorDelay)
+		} else {
+			delete(p.held, j.tenant)
+		}
+		for _, r := range j.rewrites {
+			err = errors.Join(err, r.err)
+		}
+		p.health.note(j, p.ledger.at(j.tenant), err)
+	}
+}
