@@ -237,11 +237,15 @@ func (c *Catalog) Swap(ctx context.Context, staged []*Staged, moves []Move) erro
 	if err != nil {
 		return fmt.Errorf("swap: %w", err)
 	}
+	c.swapped(staged)
+	return nil
+}
+
+func (c *Catalog) swapped(staged []*Staged) {
 	c.db.step(StepSwap.after())
 	for _, s := range staged {
 		c.remember(strings.Join(s.Identifier, "."), table.New(s.Identifier, s.Metadata, s.Location, c.fileSystem, c))
 	}
-	return nil
 }
 
 func swap(tx *sql.Tx, s *Staged) error {
@@ -286,29 +290,44 @@ func exactlyOne(tx *sql.Tx, otherwise error, subject, q string, args ...any) err
 	return nil
 }
 
-// outcome looks whether the transaction whose COMMIT failed with cause has happened: nil if so, cause if definitely not.
+// outcome learns what became of a Swap whose COMMIT failed with cause: nil if it happened, else an error.
 func (c *Catalog) outcome(ctx context.Context, staged []*Staged, moves []Move, cause error) error {
-	ctx = context.WithoutCancel(ctx)
-	if err := c.db.settle(ctx); err != nil {
+	happened, err := c.Happened(context.WithoutCancel(ctx), staged, moves)
+	if err != nil {
 		return errors.Join(err, cause)
-	}
-	happened := false
-	if len(staged) > 0 {
-		location, err := c.current(ctx, staged[0].Identifier)
-		if err != nil && !errors.Is(err, icecat.ErrNoSuchTable) {
-			return fmt.Errorf("%w: %w", ErrUnsettled, err)
-		}
-		happened = location == staged[0].Location
-	} else if len(moves) > 0 {
-		const q = "select 1 from headlessly_published where table_name = ? and tenant = ? and seq = ? and changed = ?"
-		m := moves[0]
-		err := c.db.query(ctx, q, []any{m.Table, m.Tenant, m.To, m.Changed}, func(scanner) error { happened = true; return nil })
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrUnsettled, err)
-		}
 	}
 	if happened {
 		return nil
 	}
 	return fmt.Errorf("commit did not happen: %v", cause) // not ErrUnsettled any more
+}
+
+// Happened says whether a Swap that ended with ErrUnsettled has taken place; ErrUnsettled while that cannot be known. It is
+// asked before anything else is swapped.
+func (c *Catalog) Happened(ctx context.Context, staged []*Staged, moves []Move) (bool, error) {
+	happened, err := c.happened(ctx, staged, moves)
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", ErrUnsettled, err)
+	}
+	return happened, nil
+}
+
+// happened looks at one part of the transaction: it happened as a whole or not at all.
+func (c *Catalog) happened(ctx context.Context, staged []*Staged, moves []Move) (bool, error) {
+	if len(staged) > 0 {
+		location, err := c.current(ctx, staged[0].Identifier)
+		if errors.Is(err, icecat.ErrNoSuchTable) {
+			return false, nil
+		}
+		return location == staged[0].Location, err
+	}
+	found := false
+	for _, m := range moves[:min(1, len(moves))] {
+		const q = "select 1 from headlessly_published where table_name = ? and tenant = ? and seq = ? and changed = ?"
+		err := c.db.query(ctx, q, []any{m.Table, m.Tenant, m.To, m.Changed}, func(scanner) error { found = true; return nil })
+		if err != nil {
+			return false, err
+		}
+	}
+	return found, nil
 }
