@@ -536,6 +536,7 @@ func (c *change) after(e *lakehouse.Event) {
 		err := c.guarded(func() error { return runAfter(c.w.ctx, h, e, t) })
 		c.noteDuration(began)
 		if err != nil {
+			c.w.cfg.Logger.Warn("after-hook failed", "tenant", c.w.tenant, "hook", h.name, "event", e.ID, "error", err)
 			n := len(c.failures)
 			c.onUndo(func() { c.failures = c.failures[:n] })
 			c.failures = append(c.failures, failure{event: e.Seq, hook: h.name, message: err.Error()})

@@ -43,9 +43,9 @@ type tally struct{ live, last int64 }
 // else (correctness 3). Nothing of it touches the file before commit.
 type batch struct {
 	w    *writer
-	now  int64 // milliseconds; one reading of the clock a batch
+	now  int64 // milliseconds; one reading of the clock a batch, not before last
 	head int64 // seq of the last event, committed or in the batch
-	last int64 // its timestamp
+	last int64 // no event may bear an earlier timestamp: the last event's, or what SeqAt has promised
 	slow bool  // a hook took long: commit now
 
 	records  []*record
@@ -60,7 +60,8 @@ type batch struct {
 }
 
 func newBatch(w *writer) *batch {
-	return &batch{w: w, now: w.clock().UnixMilli(), head: w.head, last: w.last, subjects: map[string]*subject{}}
+	last := max(w.last, w.floor)
+	return &batch{w: w, now: max(w.clock().UnixMilli(), last), head: w.head, last: last, subjects: map[string]*subject{}}
 }
 
 // empty reports whether there is nothing to commit.
@@ -172,7 +173,7 @@ func (b *batch) record(seq int64) (*lakehouse.Event, error) {
 // tick gives the timestamp of the next event: at, if the command is dated, else the clock's; never before the last one.
 func (b *batch) tick(at time.Time) (int64, error) {
 	if at.IsZero() {
-		return max(b.now, b.last), nil
+		return b.now, nil
 	}
 	ms := at.UnixMilli()
 	switch {

@@ -133,6 +133,7 @@ func (p *plan) check(fields *entity.Object, old entity.Object, restored bool, ex
 		}
 		if msg != "" {
 			bad(m.Name, "%s", msg)
+			continue
 		}
 		declared[i] = v
 	}

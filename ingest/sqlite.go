@@ -51,7 +51,7 @@ func openConn(path, vfs, mode string, reader bool) (*conn, error) {
 		pragmas = []string{fmt.Sprintf("PRAGMA cache_size=-%d", cacheKB), "PRAGMA query_only=ON", "PRAGMA wal_autocheckpoint=0"}
 	}
 	for _, p := range pragmas {
-		if err := out.exec(p); err != nil {
+		if err := out.script(p); err != nil { // a prepared PRAGMA that answers a row would stay open
 			return nil, errors.Join(fmt.Errorf("open %s: %s: %w", path, p, err), out.close())
 		}
 	}

@@ -392,7 +392,7 @@ func TestHooks(t *testing.T) {
 		return entity.Object{{Name: "title", Value: entity.Quote("Dr")}}, nil
 	})
 	remove := hooks.After("deal", "Contact", "create", func(_ context.Context, e *lakehouse.Event, turn *ingest.Turn) error {
-		r := turn.Do(ingest.Command{Op: ingest.OpCreate, Noun: "Deal", Body: body(t, `{"name":"first","contact":"`+e.Target+`"}`)})
+		r := turn.Do(ingest.Command{Op: ingest.OpCreate, Noun: "Deal", Body: body(t, `{"name":"first","value":1,"contact":"`+e.Target+`"}`)})
 		return r.Err
 	})
 	hooks.After("broken", "Contact", "create", func(_ context.Context, e *lakehouse.Event, turn *ingest.Turn) error {

@@ -162,8 +162,6 @@ func (w *writer) serve(first *call) {
 		return
 	}
 	b := newBatch(w)
-	b.last = max(b.last, w.floor-1)
-	b.now = max(b.now, w.floor)
 	calls, n := []*call{first}, len(first.cmds)
 	w.execute(b, first)
 	for n < w.cfg.MaxBatch && !b.slow {
@@ -186,7 +184,8 @@ func (w *writer) execute(b *batch, c *call) {
 	}
 	if c.fix { // a question about time: every event from now on is later
 		w.floor = max(w.floor, c.at.UnixMilli()+1)
-		b.now, b.last = max(b.now, w.floor), max(b.last, w.floor-1)
+		b.last = max(b.last, w.floor)
+		b.now = max(b.now, b.last)
 	}
 }
 
@@ -230,7 +229,7 @@ func (w *writer) commit(b *batch) error {
 // accept makes a committed batch the writer's state.
 func (w *writer) accept(b *batch) {
 	w.tallies = b.merged()
-	w.head, w.last = b.head, max(w.last, b.last)
+	w.head = b.head
 	if len(b.records) > 0 {
 		w.last = b.records[len(b.records)-1].Timestamp
 	}
@@ -424,10 +423,12 @@ func (w *writer) read(f func(c *conn) error) error {
 
 // scan reads a range in pages, each in its own short transaction.
 func (w *writer) scan(ctx context.Context, r lakehouse.Range, yield func(*lakehouse.Event) error) error {
-	head := w.view.Load().head
-	upto := head
+	upto := w.view.Load().head
 	if r.Upto > 0 {
 		upto = min(upto, r.Upto)
+	}
+	if upto <= r.After {
+		return w.readable()
 	}
 	row := int64(0)
 	if r.Target != "" {
