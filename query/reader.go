@@ -2,7 +2,8 @@ package query
 
 import (
 	"context"
-	"net/url"
+	"crypto/rand"
+	"errors"
 	"time"
 
 	"headless.ly/catalog/entity"
@@ -96,21 +97,21 @@ type Page struct {
 
 // EventQuery chooses events of a tenant's log (interfaces.md 3.3).
 type EventQuery struct {
-	Type    string // pattern list of 3.6; "" is everything
-	Noun    string // events of this noun, by its exact name
-	Target  string // events of this entity; Noun may stay empty
-	Actor   string
-	Verb    string // imperatives, comma separated
-	Since   string // instant, inclusive
-	Until   string // instant, inclusive
-	After   string // event id, exclusive; or an instant, as Since
-	Before  string // event id, exclusive; or an instant, as Until
-	Cursor  string // event id: strictly behind it in the order asked
-	Order   string // "asc" or "desc"; "" is asc
-	Limit   int    // 1 to 1,000; 0 is 100
-	AsOf    string
-	Strong  bool
-	MinSeq  int64
+	Type   string // pattern list of 3.6; "" is everything
+	Noun   string // events of this noun, by any of its names
+	Target string // events of this entity; Noun may stay empty
+	Actor  string
+	Verb   string // imperatives, comma separated
+	Since  string // instant, inclusive
+	Until  string // instant, inclusive
+	After  string // event id, exclusive; or an instant, as Since
+	Before string // event id, exclusive; or an instant, as Until
+	Cursor string // event id: strictly behind it in the order asked
+	Order  string // "asc" or "desc"; "" is asc
+	Limit  int    // 1 to 1,000; 0 is 100
+	AsOf   string
+	Strong bool
+	MinSeq int64
 }
 
 // EventPage is one page of events. Events are shared and must not be changed.
@@ -132,47 +133,66 @@ type Diff struct {
 
 // Config is what a Reader needs. Log, Lake and Nouns are required.
 type Config struct {
-	Log     Log
-	Lake    Lake
-	Nouns   *noun.Registry
-	Secret  []byte           // signs cursors; empty: a random one, cursors then end with the process
-	Base    string           // base domain for $context; "" is headless.ly
-	Clock   func() time.Time // nil: time.Now
-	Engine  EngineConfig
+	Log    Log
+	Lake   Lake
+	Nouns  *noun.Registry
+	Secret []byte           // signs cursors; empty: a random one, cursors then end with the process
+	Base   string           // base domain for $context; "" is headless.ly
+	Clock  func() time.Time // nil: time.Now
+	Engine EngineConfig
 }
 
 // Reader answers reads. It is safe for concurrent use.
-type Reader struct{}
+type Reader struct {
+	log      Log
+	lake     Lake
+	nouns    *noun.Registry
+	schemas  schemas
+	resolver *resolver
+	engine   *Engine
+	sealer   sealer
+	base     string
+	clock    func() time.Time
+}
 
 // Open starts a reader; Close ends it.
-func Open(cfg Config) (*Reader, error)
+func Open(cfg Config) (*Reader, error) {
+	if cfg.Log == nil || cfg.Lake == nil || cfg.Nouns == nil {
+		return nil, errors.New("open reader: Log, Lake and Nouns are required")
+	}
+	if cfg.Base == "" {
+		cfg.Base = "headless.ly"
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	if len(cfg.Secret) == 0 {
+		cfg.Secret = make([]byte, 32)
+		_, _ = rand.Read(cfg.Secret) // never fails
+	}
+	if cfg.Engine.Warehouse == "" {
+		return nil, errors.New("open reader: Engine.Warehouse is required: it is the only folder that queries may read")
+	}
+	all := newSchemas(cfg.Nouns)
+	engine, err := openEngine(cfg.Engine, cfg.Log, all)
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{
+		log:      cfg.Log,
+		lake:     cfg.Lake,
+		nouns:    cfg.Nouns,
+		schemas:  all,
+		resolver: &resolver{cfg.Nouns, all},
+		engine:   engine,
+		sealer:   sealer{cfg.Secret},
+		base:     cfg.Base,
+		clock:    cfg.Clock,
+	}, nil
+}
 
-// Close ends the running queries and frees the engine.
-func (r *Reader) Close() error
+// Ping runs a statement in a database of its own: whether reads work at all.
+func (r *Reader) Ping(ctx context.Context) error { return r.engine.ping(ctx) }
 
-// Get gives one entity by $id or natural key.
-func (r *Reader) Get(ctx context.Context, tenant string, n *noun.Noun, key string, o Options) (Answer, error)
-
-// List gives one page of entities.
-func (r *Reader) List(ctx context.Context, tenant string, n *noun.Noun, q Query) (Page, error)
-
-// Related gives one page of the entities that a relationship of one entity names.
-func (r *Reader) Related(ctx context.Context, tenant string, n *noun.Noun, key, relationship string, q Query) (Page, error)
-
-// Resolve gives the $id behind a natural key (interfaces.md 1.4); an id is checked to exist.
-func (r *Reader) Resolve(ctx context.Context, tenant string, n *noun.Noun, key string) (string, error)
-
-// Events gives one page of the log.
-func (r *Reader) Events(ctx context.Context, tenant string, q EventQuery) (EventPage, error)
-
-// Event gives one event by its evt_ id.
-func (r *Reader) Event(ctx context.Context, tenant, id string) (*lakehouse.Event, error)
-
-// Diff compares one entity between two instants or versions.
-func (r *Reader) Diff(ctx context.Context, tenant string, n *noun.Noun, key, from, to string) (Diff, error)
-
-// ParseValues reads the list parameters of interfaces.md 2.4.
-func ParseValues(n *noun.Noun, v url.Values) (Query, error)
-
-// ParseEventValues reads the parameters of interfaces.md 3.3.
-func ParseEventValues(v url.Values) (EventQuery, error)
+// Close frees the engine. Queries that run fail or finish; later ones are refused.
+func (r *Reader) Close() error { return r.engine.Close() }

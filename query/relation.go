@@ -1,0 +1,120 @@
+package query
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"headless.ly/lakehouse"
+)
+
+// analyticsNoun is the noun without a table: its instances are read from the log (ruling 18).
+const analyticsNoun = "Event"
+
+// with builds the WITH clause that gives a statement its relations at the scope's instant. What it names stays until done
+// is called; done is never nil.
+func (d *database) with(ctx context.Context, in scope, relations []relation) (text string, done func(), err error) {
+	var releases []func()
+	done = func() {
+		for _, release := range releases {
+			release()
+		}
+	}
+	var b strings.Builder
+	for i, r := range relations {
+		b.WriteString([]string{"with ", ", "}[min(i, 1)])
+		rows, release, err := d.relation(ctx, in, r)
+		if err != nil {
+			return "", done, err
+		}
+		if release != nil {
+			releases = append(releases, release)
+		}
+		b.WriteString(r.name() + " as not materialized (" + rows + ")")
+	}
+	return b.String(), done, nil
+}
+
+// relation gives the SELECT of a relation. The sources, cheapest first:
+//
+//	files             nothing of the noun changed behind the published table
+//	files and tail    the instant lies at or behind the published table
+//	history           otherwise: an earlier instant, deleted rows, or a noun without a table
+func (d *database) relation(ctx context.Context, in scope, r relation) (rows string, release func(), err error) {
+	table := d.engine.schemas[r.noun.Name]
+	changed, err := d.engine.log.LastChange(ctx, in.tenant, r.noun.Name)
+	if err != nil {
+		return "", nil, err
+	}
+	upto := min(changed, in.seq) // nothing of the noun lies between
+	if upto == 0 {
+		return empty(table), nil, nil
+	}
+	files := in.view.Nouns[r.noun.Name]
+	switch {
+	case r.deleted || r.noun.Name == analyticsNoun:
+		break
+	case changed <= min(files.Seq, in.seq): // the table is the state at both
+		return published(table, files), nil, nil
+	case files.Seq <= in.seq:
+		g, release, err := d.tail(ctx, table, span{files.Seq, upto})
+		if err != nil {
+			return "", nil, err
+		}
+		return merged(table, files, g, span{files.Seq, upto}), release, nil
+	}
+	g, release, err := d.history(ctx, table, upto)
+	if err != nil {
+		return "", nil, err
+	}
+	return versions(g, span{0, upto}, r.deleted), release, nil
+}
+
+// empty selects no row, with the table's columns.
+func empty(table *schema) string {
+	names := make([]string, len(table.columns))
+	for i, c := range table.columns {
+		names[i] = "cast(null as " + sqlType(c) + ") as " + quoteName(c.Name)
+	}
+	return "select " + strings.Join(names, ", ") + " where false"
+}
+
+// published selects the rows of the published table.
+func published(table *schema, files lakehouse.Files) string {
+	if len(files.Paths) == 0 {
+		return empty(table)
+	}
+	paths := make([]string, len(files.Paths))
+	for i, p := range files.Paths {
+		paths[i] = quoteText(p)
+	}
+	return "select " + table.list + " from read_parquet([" + strings.Join(paths, ", ") + "], hive_partitioning = false)"
+}
+
+// merged selects the rows of the published table that did not change since, and those that did as they are now.
+func merged(table *schema, files lakehouse.Files, g *segment, changed span) string {
+	latest := versions(g, changed, false)
+	if len(files.Paths) == 0 {
+		return latest
+	}
+	return published(table, files) + " where id not in (select id from " + g.table + " where " + changed.sql() + ") union all " + latest
+}
+
+// versions selects the latest version of each entity within a span.
+func versions(g *segment, within span, deleted bool) string {
+	text := "select " + g.schema.list + " from " + g.table + " where _seq in (" + latestSeqs(g.table, within) + ")"
+	if !deleted {
+		text += " and not " + columnDeleted
+	}
+	return text
+}
+
+// latestSeqs selects the _seq of each entity's last row within a span.
+func latestSeqs(table string, within span) string {
+	return "select max(_seq) from " + table + " where " + within.sql() + " group by id"
+}
+
+// sql is the condition that a row lies within the span.
+func (s span) sql() string {
+	return "_seq > " + strconv.FormatInt(s.after, 10) + " and _seq <= " + strconv.FormatInt(s.upto, 10)
+}

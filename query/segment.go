@@ -1,0 +1,208 @@
+package query
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/duckdb/duckdb-go/v2"
+
+	"headless.ly/lakehouse"
+)
+
+// segment is a part of one noun's history as a typed table: one row per event, with _seq, and _deleted for a delete.
+// It holds every event with after < seq <= fed, except that below floor only the latest of each entity is kept. So it
+// answers for an instant between floor and fed. Rows are only ever appended, in order of seq: statements that run bound
+// _seq by their instant and are not disturbed.
+type segment struct {
+	table  string // quoted
+	schema *schema
+	after  int64
+	floor  int64
+	fed    int64
+	seqs   []int64 // of its rows, ascending
+
+	users  int  // guarded by database.mu
+	doomed bool // likewise: dropped by its last user
+}
+
+// newSegment makes an empty segment behind a seq.
+func (d *database) newSegment(ctx context.Context, table *schema, after int64) (*segment, error) {
+	g := d.nameSegment(table, after)
+	var b strings.Builder
+	b.WriteString("create table " + g.table + " (")
+	for _, c := range table.columns {
+		b.WriteString(quoteName(c.Name) + " " + sqlType(c) + ", ")
+	}
+	b.WriteString(quoteName(columnDeleted) + " BOOLEAN)")
+	if err := d.exec(ctx, b.String()); err != nil {
+		return nil, fmt.Errorf("make segment of %s: %w", table.noun.Name, err)
+	}
+	return g, nil
+}
+
+func (d *database) nameSegment(table *schema, after int64) *segment {
+	name := table.noun.Table() + "/" + strconv.FormatInt(d.tables.Add(1), 10)
+	return &segment{table: quoteName(name), schema: table, after: after, floor: after, fed: after}
+}
+
+// holds says whether the segment has, or will have when it is fed, what a reader needs.
+func (g *segment) holds(need span) bool { return g.after <= need.after && g.floor <= need.upto }
+
+// skip leaves out events that no reader from a seq on needs, if none behind it was fed yet. Rows below stay for the readers
+// that use them.
+func (g *segment) skip(seq int64) {
+	if g.fed < seq {
+		g.after, g.floor, g.fed = seq, seq, seq
+	}
+}
+
+// Why a read of the log into a segment ended early.
+var (
+	errEnough = errors.New("enough events")
+	errAppend = errors.New("append to segment") // the segment's content is unknown
+)
+
+// extend appends the events of a range that choose keeps. Rows that were appended before a failure stay, and count, unless
+// it is errAppend.
+func (d *database) extend(ctx context.Context, g *segment, r lakehouse.Range, choose func(*lakehouse.Event) (bool, error)) error {
+	conn, err := d.duck.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	return conn.Raw(func(raw any) (err error) {
+		appender, err := duckdb.NewAppenderFromConn(raw.(driver.Conn), "", unquoteName(g.table))
+		if err != nil {
+			return fmt.Errorf("%w: %w", errAppend, err)
+		}
+		defer func() {
+			if failed := appender.Close(); failed != nil {
+				err = errors.Join(err, errAppend, failed)
+			}
+		}()
+		row := make([]driver.Value, 0, len(g.schema.columns)+1)
+		return d.engine.log.Read(ctx, d.tenant, r, func(e *lakehouse.Event) error {
+			if keep, err := choose(e); err != nil || !keep {
+				return err
+			}
+			if row, err = g.row(row[:0], e); err != nil {
+				return err
+			}
+			if err := appender.AppendRow(row...); err != nil {
+				return fmt.Errorf("%w: event %d: %w", errAppend, e.Seq, err)
+			}
+			g.seqs = append(g.seqs, e.Seq)
+			d.rows.Add(1)
+			return nil
+		})
+	})
+}
+
+func unquoteName(quoted string) string { return quoted[1 : len(quoted)-1] }
+
+// row appends the table row of an event to values.
+func (g *segment) row(values []driver.Value, e *lakehouse.Event) ([]driver.Value, error) {
+	decoded, err := lakehouse.Row(g.schema.noun, e)
+	if err != nil {
+		return values, err
+	}
+	for i, v := range decoded {
+		if c := g.schema.columns[i]; c.Type == lakehouse.Decimal && v != nil {
+			v = decimalValue(c, v.(string))
+		}
+		values = append(values, v)
+	}
+	return append(values, e.Verb == "delete"), nil
+}
+
+func decimalType(c lakehouse.Column) string {
+	return "DECIMAL(" + strconv.Itoa(c.Precision) + "," + strconv.Itoa(c.Scale) + ")"
+}
+
+// decimalValue is decimal text with the column's scale, as the driver takes it.
+func decimalValue(c lakehouse.Column, text string) duckdb.Decimal {
+	unscaled, _ := new(big.Int).SetString(strings.Replace(text, ".", "", 1), 10)
+	return duckdb.Decimal{Width: uint8(c.Precision), Scale: uint8(c.Scale), Value: unscaled}
+}
+
+// below counts the rows with _seq <= seq.
+func (g *segment) below(seq int64) int {
+	i, _ := slices.BinarySearch(g.seqs, seq+1)
+	return i
+}
+
+// latest copies the rows behind a seq into a new segment, of each entity the latest only.
+func (d *database) latest(ctx context.Context, g *segment, after int64) (*segment, error) {
+	next := d.nameSegment(g.schema, after)
+	next.fed, next.floor = g.fed, g.fed
+	err := d.exec(ctx, "create table "+next.table+" as select * from "+g.table+" where _seq in ("+
+		latestSeqs(g.table, span{after, g.fed})+")")
+	if err != nil {
+		return nil, fmt.Errorf("compact segment of %s: %w", g.schema.noun.Name, err)
+	}
+	return d.counted(ctx, next)
+}
+
+// behind copies the rows behind a seq into a new segment.
+func (d *database) behind(ctx context.Context, g *segment, after int64) (*segment, error) {
+	next := d.nameSegment(g.schema, after)
+	next.fed, next.floor = g.fed, max(g.floor, after)
+	err := d.exec(ctx, "create table "+next.table+" as select * from "+g.table+" where _seq > "+strconv.FormatInt(after, 10))
+	if err != nil {
+		return nil, fmt.Errorf("prune segment of %s: %w", g.schema.noun.Name, err)
+	}
+	return d.counted(ctx, next)
+}
+
+// counted reads back which rows a copied segment has.
+func (d *database) counted(ctx context.Context, g *segment) (*segment, error) {
+	rows, err := d.run(ctx, "select _seq from "+g.table+" order by _seq", nil)
+	if err != nil {
+		return nil, errors.Join(err, d.drop(g))
+	}
+	g.seqs = make([]int64, len(rows))
+	for i, row := range rows {
+		g.seqs[i], _ = row[0].(int64)
+	}
+	d.rows.Add(int64(len(g.seqs)))
+	return g, nil
+}
+
+// drop frees a segment's table. It does not stop for a caller who left.
+func (d *database) drop(g *segment) error {
+	d.rows.Add(-int64(len(g.seqs)))
+	return d.exec(context.Background(), "drop table if exists "+g.table)
+}
+
+// use keeps a segment's table until released.
+func (d *database) use(g *segment) (release func()) {
+	d.mu.Lock()
+	g.users++
+	d.mu.Unlock()
+	return func() {
+		d.mu.Lock()
+		g.users--
+		last := g.doomed && g.users == 0
+		d.mu.Unlock()
+		if last {
+			_ = d.drop(g) // in memory; the database's end frees it at the latest
+		}
+	}
+}
+
+// doom drops a segment now, or when its last user is done.
+func (d *database) doom(g *segment) {
+	d.mu.Lock()
+	g.doomed = true
+	free := g.users == 0
+	d.mu.Unlock()
+	if free {
+		_ = d.drop(g)
+	}
+}
