@@ -1,0 +1,44 @@
+# Everything needs Go and a C compiler, nothing else. Every bench-… and crash target ends with one line, "held: …" or
+# "falls short: …", and exits with 0 or 1.
+RUNS ?= 200
+
+.PHONY: build test race lint demo bench bench-write bench-list bench-asof bench-memory bench-short crash faults
+
+build:
+	go build -o bin/headlessly ./cmd/headlessly
+
+test:
+	go test ./...
+
+race:
+	go test -race -timeout 30m ./...
+
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt: the files above are not formatted'; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	cd cmd/bench && go vet ./...
+
+demo:
+	go run ./cmd/headlessly demo
+
+bench: bench-write bench-list bench-asof bench-memory
+	go test -run '^$$' -bench . ./ingest ./lakehouse ./query
+
+bench-write: build
+	cd cmd/bench && go run . write
+
+bench-list: build
+	cd cmd/bench && go run . list
+
+bench-asof: build
+	cd cmd/bench && go run . asof
+
+bench-memory: build
+	cd cmd/bench && go run . memory
+
+bench-short: build
+	cd cmd/bench && go run . all -short
+
+crash:
+	go test -count=1 -timeout 0 -run '^TestCrash$$' -v ./cmd/headlessly -args -crash.runs=$(RUNS)
