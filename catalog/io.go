@@ -17,7 +17,7 @@ import (
 const knownFolders = 16384
 
 // writeBuffer gathers the small writes of Avro and JSON encoders.
-const writeBuffer = 64 << 10
+const writeBuffer = 16 << 10
 
 // IO reads and writes the files of Iceberg tables on an FS. It is what iceberg-go gets instead of its own local file
 // access, which never calls fsync. Names are absolute paths or file: URIs. It is safe for concurrent use.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	"log/slog"
 	"slices"
 	"strings"
@@ -264,5 +265,8 @@ func checkNoun(t testing.TB, v *View, tbl *Table, events []*Event) {
 		t.Errorf("%s of %s: %d rows\n got %.600v\nwant %.600v", tbl.Name, v.Tenant, len(got), got, want)
 	}
 }
+
+// mem is what benchmarks and tests allocate from.
+var mem = memory.DefaultAllocator
 
 var errFake = errors.New("fake failure")

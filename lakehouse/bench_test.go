@@ -1,0 +1,116 @@
+package lakehouse
+
+import (
+	"fmt"
+	"testing"
+
+	"headless.ly/catalog/noun"
+)
+
+// BenchmarkTick is a publish of one tenant with a few writes to three nouns.
+func BenchmarkTick(b *testing.B) {
+	log := newFakeLog()
+	l := openLake(b, b.TempDir(), log)
+	n := 0
+	for b.Loop() {
+		for range 5 {
+			n++
+			log.contact("acme", n%100, "name")
+			log.write("acme", "Deal", fmt.Sprintf("deal_%08d", n%100), "update", `"name":"deal","value":5`)
+			log.write("acme", "Organization", fmt.Sprintf("organization_%08d", n%100), "update", `"name":"org"`)
+		}
+		publish(b, l)
+	}
+}
+
+// BenchmarkRewrite is a publish of one changed row of a noun table with 20,000 rows.
+func BenchmarkRewrite(b *testing.B) {
+	log := newFakeLog()
+	l := openLake(b, b.TempDir(), log)
+	for i := range 20000 {
+		log.write("acme", "Contact", fmt.Sprintf("contact_%08d", i), "create", contactFields(i))
+	}
+	publish(b, l)
+	n := 0
+	for b.Loop() {
+		n += 7919
+		log.write("acme", "Contact", fmt.Sprintf("contact_%08d", n%20000), "update", contactFields(n))
+		publish(b, l)
+	}
+}
+
+// BenchmarkMerge is the part of a rewrite that grows with the table: merge and encode 20,000 rows.
+func BenchmarkMerge(b *testing.B) {
+	n, _ := noun.Core().Get("Contact")
+	t, err := newTable("contact", n, TableColumns(n))
+	if err != nil {
+		b.Fatal(err)
+	}
+	log := newFakeLog()
+	changes := map[string]*Event{}
+	for i := range 20000 {
+		e := log.write("acme", "Contact", fmt.Sprintf("contact_%08d", i), "create", contactFields(i))
+		changes[e.Target] = e
+	}
+	rows, err := t.merge("acme", nil, changes, mem)
+	if err != nil {
+		b.Fatal(err)
+	}
+	change := map[string]*Event{"contact_00000777": changes["contact_00000777"]}
+	b.Run("merge", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := t.merge("acme", rows, change, mem); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("encode", func(b *testing.B) {
+		for b.Loop() {
+			w := &counter{w: discard{}}
+			if _, err := t.encode(w, rows, mem); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(w.n), "bytes")
+		}
+	})
+}
+
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+// BenchmarkRow decodes one document of a contact.
+func BenchmarkRow(b *testing.B) {
+	n, _ := noun.Core().Get("Contact")
+	e := newFakeLog().write("acme", "Contact", "contact_00000001", "create", contactFields(1))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Row(n, e); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkEvents writes 10,000 events of one day.
+func BenchmarkEvents(b *testing.B) {
+	t, err := newTable(eventsTable, nil, EventColumns())
+	if err != nil {
+		b.Fatal(err)
+	}
+	log := newFakeLog()
+	for i := range 10000 {
+		log.write("acme", "Contact", fmt.Sprintf("contact_%08d", i), "create", contactFields(i))
+	}
+	for b.Loop() {
+		rows := t.eventRows("acme", log.events["acme"], mem)
+		if _, err := t.encode(&counter{w: discard{}}, rows, mem); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func contactFields(i int) string {
+	return fmt.Sprintf(`"name":"Name %d","firstName":"First%d","lastName":"Last%d","email":"user%d@example.com","phone":"+1 555 %07d",`+
+		`"title":"Engineer","department":"East","stage":"Lead","status":"Active","leadScore":%d,"marketingConsent":true,`+
+		`"lastEngagement":"2026-01-15T10:00:00.000Z","organization":"organization_%08d","shoe":%d`, i, i%50, i%900, i, i, i%100, i%300, i%12)
+}
