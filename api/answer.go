@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -46,8 +47,7 @@ func (s *Service) recovered(c *gin.Context) {
 	if v == http.ErrAbortHandler || c.Writer.Written() {
 		panic(http.ErrAbortHandler) // half an answer is none: net/http cuts the connection
 	}
-	r := &request{c: c, s: s, number: c.GetString(numberKey), api: inAPI(c.Request.URL.Path)}
-	r.fail(fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
+	s.request(c).fail(fmt.Errorf("panic: %v\n%s", v, debug.Stack()))
 }
 
 // maxRequestID bounds the request id that a client may choose: it is stored with each event.
@@ -89,12 +89,21 @@ func (r *request) send(status int, body []byte) {
 
 // sendJSON answers with a value. It is for the paths where encoding/json costs nothing that matters.
 func (r *request) sendJSON(status int, v any) error {
-	body, err := json.Marshal(v)
+	body, err := encode(v)
 	if err != nil {
 		return fmt.Errorf("encode answer: %w", err)
 	}
 	r.send(status, body)
 	return nil
+}
+
+// encode is json.Marshal that leaves < and > as they are.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // sendData answers with one JSON value, in the envelope where the address has one.

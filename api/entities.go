@@ -1,6 +1,8 @@
 package api
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -34,7 +36,7 @@ func (r *request) do(cmd ingest.Command) (*lakehouse.Event, error) {
 		return nil, err
 	}
 	if err := results[0].Err; err != nil {
-		return nil, err
+		return nil, r.precondition(err)
 	}
 	h := r.c.Writer.Header()
 	if results[0].Replayed {
@@ -44,6 +46,17 @@ func (r *request) do(cmd ingest.Command) (*lakehouse.Event, error) {
 	h["X-Seq"] = []string{strconv.FormatInt(e.Seq, 10)}
 	h["X-Consistency"] = []string{"strong"}
 	return e, nil
+}
+
+// precondition lets a failed one repeat the entity tag as the client wrote it.
+func (r *request) precondition(err error) error {
+	p, ok := errors.AsType[*problem.Problem](err)
+	if !ok || p.Code != problem.PreconditionFailed {
+		return err
+	}
+	again := *p
+	again.Message = fmt.Sprintf("the entity stands at version %d, which If-Match %s does not name", p.Version, cut(r.header("If-Match")))
+	return &again
 }
 
 // create: POST /{noun}

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"math"
 	"net/http"
@@ -40,15 +39,19 @@ func (r *request) fail(err error) {
 	if wait := retryAfter(p, status); wait > 0 {
 		h["Retry-After"] = []string{strconv.Itoa(wait)}
 	}
+	kind := p.Type
+	if kind == "" && r.noun != nil {
+		kind = r.noun.Name
+	}
 	f := failure{
-		Error: p.Code, Message: p.Message, Type: p.Type, ID: p.ID, Field: p.Field, ExistingID: p.ExistingID,
+		Error: p.Code, Message: p.Message, Type: kind, ID: p.ID, Field: p.Field, ExistingID: p.ExistingID,
 		Version: p.Version, Details: p.Details, Supported: p.Supported, RequestID: r.number,
 	}
 	var v any = f
 	if r.api {
 		v = envelope{Error: f}
 	}
-	body, err := json.Marshal(v)
+	body, err := encode(v)
 	if err != nil {
 		panic(err) // strings and numbers alone: cannot happen
 	}
@@ -59,7 +62,7 @@ func (r *request) fail(err error) {
 func (r *request) problem(err error) *problem.Problem {
 	p, ok := errors.AsType[*problem.Problem](err)
 	switch {
-	case ok && statusOf(p.Code) < http.StatusInternalServerError:
+	case ok && (statusOf(p.Code) < http.StatusInternalServerError || p.Code == problem.NotYet):
 		return p
 	case ok && p.Code != problem.Internal:
 		r.log(err)

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"headless.ly/catalog/entity"
+	"headless.ly/catalog/noun"
 	"headless.ly/catalog/problem"
 	"headless.ly/ingest"
 )
@@ -28,6 +30,7 @@ const (
 type imported struct {
 	Success  bool     `json:"success"`
 	Imported int      `json:"imported"`
+	Replayed int      `json:"replayed,omitempty"` // of those imported: by an earlier call with the same Idempotency-Key
 	Errors   int      `json:"errors"`
 	Details  []badRow `json:"details"`
 	LeftOut  int      `json:"detailsLeftOut,omitempty"`
@@ -78,6 +81,7 @@ func importRows(r *request) error {
 	if err := in.run(); err != nil {
 		return in.stopped(err)
 	}
+	slices.SortStableFunc(in.answer.Details, func(a, b badRow) int { return a.Row - b.Row })
 	return r.sendJSON(http.StatusOK, in.answer)
 }
 
@@ -94,7 +98,7 @@ func flag(name, text string) (bool, error) {
 	return on, nil
 }
 
-// run reads all rows. An error means that the rest was not read or that a group's outcome is not known.
+// run reads all rows. An error means that nothing was imported, or that a group of rows could not be written.
 func (in *importer) run() error {
 	for {
 		body, err := in.rows.next()
@@ -107,7 +111,7 @@ func (in *importer) run() error {
 		case errors.As(err, &bad):
 			in.refuse(in.row, bad.err)
 		case err != nil:
-			return errors.Join(err, in.flush())
+			return in.brokenOff(err)
 		default:
 			in.add(body)
 		}
@@ -119,16 +123,38 @@ func (in *importer) run() error {
 	}
 }
 
+// brokenOff ends an import whose rows cannot be read any further. Behind good rows that is an answer, not a failure: they
+// stay, and what was not read begins at the last row told.
+func (in *importer) brokenOff(err error) error {
+	if in.row == 1 {
+		return err
+	}
+	in.refuse(in.row, err)
+	in.answer.Success = false
+	return in.flush()
+}
+
 func (in *importer) add(body entity.Object) {
 	cmd := ingest.Command{Op: ingest.OpCreate, Noun: in.r.noun.Name, Body: body, Source: "import", RequestID: in.r.number}
-	if in.preserve {
-		cmd.PreserveID = body.Text("$id")
+	if id, given := body.Get("$id"); given && in.preserve {
+		cmd.PreserveID = entity.Unquote(id)
+		if !in.fits(cmd.PreserveID) {
+			in.refuse(in.row, problem.New(problem.InvalidID, "$id %s is no id of a %s", cut(string(id)), in.r.noun.Name))
+			return
+		}
 	}
 	if in.key != "" {
 		cmd.IdempotencyKey = in.key + "/" + strconv.Itoa(in.row)
 	}
 	in.group = append(in.group, cmd)
 	in.numbers = append(in.numbers, in.row)
+}
+
+// fits reports whether an instance of the noun may have the id: any id but one that is plainly another noun's (1.3).
+func (in *importer) fits(id string) bool {
+	prefix, _, _ := strings.Cut(id, "_")
+	other, known := in.r.s.nouns.ByPrefix(prefix)
+	return noun.IsID(id) && (!known || other.Name == in.r.noun.Name)
 }
 
 // flush writes the group and empties it.
@@ -149,6 +175,9 @@ func (in *importer) flush() error {
 			continue
 		}
 		in.answer.Imported++
+		if result.Replayed {
+			in.answer.Replayed++
+		}
 	}
 	clear(in.group)
 	in.group, in.numbers = in.group[:0], in.numbers[:0]
@@ -202,7 +231,7 @@ func rowMessage(p *problem.Problem) string {
 // stopped is the failure of an import that ended early, with how far it came.
 func (in *importer) stopped(err error) error {
 	p := *in.r.problem(err)
-	if in.row == 0 {
+	if in.row <= 1 {
 		return &p
 	}
 	p.Message = fmt.Sprintf("%s; the import stopped at row %d: %d rows are imported, %d were refused", p.Message, in.row, in.answer.Imported, in.answer.Errors)

@@ -33,16 +33,26 @@ type handler func(*request) error
 
 // serve makes a gin handler of h: it reads the request first and sends whatever error comes out of either.
 func (s *Service) serve(h handler) gin.HandlerFunc {
-	return func(c *gin.Context) {
-		r := &request{c: c, s: s, number: c.GetString(numberKey), api: inAPI(c.Request.URL.Path)}
-		err := r.read()
-		if err == nil {
-			err = h(r)
+	return s.unread(func(r *request) error {
+		if err := r.read(); err != nil {
+			return err
 		}
-		if err != nil {
+		return h(r)
+	})
+}
+
+// unread is serve for where no route has matched, so that nothing can be read.
+func (s *Service) unread(h handler) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		r := s.request(c)
+		if err := h(r); err != nil {
 			r.fail(err)
 		}
 	}
+}
+
+func (s *Service) request(c *gin.Context) *request {
+	return &request{c: c, s: s, number: c.GetString(numberKey), api: inAPI(c.Request.URL.Path)}
 }
 
 func inAPI(path string) bool { return path == "/api" || strings.HasPrefix(path, "/api/") }

@@ -25,8 +25,8 @@ func (s *Service) routes() *gin.Engine {
 	e.RedirectTrailingSlash = false
 	e.HandleMethodNotAllowed = true
 	e.Use(s.begin)
-	e.NoRoute(s.serve(unknownPath))
-	e.NoMethod(s.serve(unknownMethod))
+	e.NoRoute(s.unread(unknownPath))
+	e.NoMethod(s.unread(unknownMethod))
 
 	e.Match(get, "/", s.serve(discovery))
 	e.Match(get, "/healthz", s.serve(alive))

@@ -81,7 +81,7 @@ func ended(err error) error {
 	if _, ok := errors.AsType[*problem.Problem](err); ok {
 		return err
 	}
-	return problem.New(problem.InvalidBody, "the rows cannot be read any further: %v", err)
+	return problem.New(problem.InvalidBody, "the rows cannot be read any further: %s", syntax(err))
 }
 
 // arrayRows are the elements of a JSON array.
@@ -128,7 +128,7 @@ func parseRow(v []byte) (entity.Object, error) {
 		return nil, &badRowError{problem.New(problem.InvalidBody, "the row is not a JSON object")}
 	}
 	if err != nil {
-		return nil, &badRowError{problem.New(problem.InvalidBody, "the row is not valid JSON: %v", err)}
+		return nil, &badRowError{problem.New(problem.InvalidBody, "the row is not valid JSON: %s", syntax(err))}
 	}
 	return o, nil
 }

@@ -45,7 +45,7 @@ func TestBadInput(t *testing.T) {
 		code   string
 	}{
 		{"body over 10 MB", post("/~birch/Contact", large+" "), 413, "payload_too_large"},
-		{"import row over 10 MB", post("/~birch/import/Contact", "["+large+`,{"name":"y"}]`), 413, "payload_too_large"},
+		{"import row over 10 MB", post("/~birch/import/Contact", `[{"name":"`+strings.Repeat("x", tenMB+tenMB/4)+`"},{"name":"y"}]`), 413, "payload_too_large"},
 		{"deep body", post("/~birch/Contact", deep), 400, "invalid_body"},
 		{"invalid UTF-8", post("/~birch/Contact", "{\"name\":\"\xff\"}"), 400, "invalid_body"},
 		{"byte order mark", post("/~birch/Contact", "\uFEFF{\"name\":\"x\"}"), 400, "invalid_body"},

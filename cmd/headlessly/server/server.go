@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -73,6 +75,10 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
 	}
+	var err error
+	if cfg.Data, err = filepath.Abs(cfg.Data); err != nil {
+		return nil, fmt.Errorf("find data folder: %w", err)
+	}
 	s := &Server{cfg: cfg, failed: make(chan error, 1)}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.closeParts(context.WithoutCancel(ctx)))
@@ -86,6 +92,9 @@ func (s *Server) open(ctx context.Context) error {
 	var err error
 	if s.listener, err = listen(ctx, s.cfg.Addr); err != nil {
 		return err
+	}
+	if err := os.MkdirAll(s.cfg.Data, 0o700); err != nil {
+		return fmt.Errorf("make data folder: %w", err)
 	}
 	nouns := noun.Core()
 	s.lake, err = lakehouse.Open(ctx, lakehouse.Config{
@@ -104,6 +113,9 @@ func (s *Server) open(ctx context.Context) error {
 	}
 	s.reader, err = query.Open(query.Config{
 		Log: s.store, Lake: s.lake, Nouns: nouns, Secret: secret, Base: s.cfg.Base, Clock: s.cfg.Clock,
+		Engine: query.EngineConfig{
+			Warehouse: filepath.Join(s.cfg.Data, "warehouse"), TempDir: filepath.Join(s.cfg.Data, "tmp"),
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("open reader: %w", err)
