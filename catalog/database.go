@@ -21,6 +21,8 @@ var (
 	ErrUnsettled = errors.New("outcome of a commit to catalog.db is not known yet")
 	// ErrVersion is returned for a catalog.db written by a newer program.
 	ErrVersion = errors.New("catalog.db was written by a newer version")
+	// ErrMoved is wrapped where the data folder is not where it was made: tables name their files by absolute paths.
+	ErrMoved = errors.New("data folder was moved")
 )
 
 // databaseVersion is the version of our own tables, kept as user_version.
@@ -98,8 +100,27 @@ func (d *Database) init(ctx context.Context, cfg Config) error {
 	if _, err := d.db.ExecContext(ctx, schema+fmt.Sprintf("pragma user_version = %d", databaseVersion)); err != nil {
 		return err
 	}
+	if err := d.checkPlace(ctx, cfg.Dir); err != nil {
+		return err
+	}
 	var err error
 	d.iceberg, err = newCatalog(ctx, d, cfg)
+	return err
+}
+
+// checkPlace notes where the data folder is made, and later that it is still there.
+func (d *Database) checkPlace(ctx context.Context, dir string) error {
+	var place string
+	err := d.write(ctx, func(tx *sql.Tx) error {
+		const q = "insert into headlessly_settings (name, value) values ('place', ?) on conflict do nothing"
+		if _, err := tx.ExecContext(ctx, q, dir); err != nil {
+			return err
+		}
+		return tx.QueryRowContext(ctx, "select value from headlessly_settings where name = 'place'").Scan(&place)
+	})
+	if err == nil && place != dir {
+		return fmt.Errorf("%w: from %s to %s; move it back", ErrMoved, place, dir)
+	}
 	return err
 }
 

@@ -27,10 +27,6 @@ func (l *Lake) loadTables(ctx context.Context) ([]*table.Table, error) {
 			if err != nil {
 				return err
 			}
-			if want := l.cat.TableLocation(t.ident); found.Location() != want {
-				return fmt.Errorf("table %s is at %s: the data folder was moved from there, and its tables name their files by "+
-					"absolute paths; move it back", t.Name, found.Location())
-			}
 			if !found.Schema().Equals(t.schema) {
 				return fmt.Errorf("table %s has other columns than its noun; changing them is not possible yet", t.Name)
 			}
