@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -118,9 +119,11 @@ func loadDemo(ctx context.Context, srv *server.Server, tenants []demo.Tenant, pr
 	if err != nil {
 		return stopped(ctx, err)
 	}
+	fmt.Fprintln(progress, "publishing to Iceberg")
 	if err := srv.Service().Lake().Publish(ctx); err != nil {
 		return stopped(ctx, fmt.Errorf("publish the demo: %w", err))
 	}
+	debug.FreeOSMemory() // the loading's garbage: the server that follows idles at a fraction of it
 	fmt.Fprintf(progress, "loaded and published %d events in %v\n", total, time.Since(start).Round(100*time.Millisecond))
 	return nil
 }
@@ -138,7 +141,7 @@ func printMended(out io.Writer, mended []demo.Mended) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, m := range mended {
 		from, to := cmp.Or(m.From, "(empty)"), cmp.Or(m.To, "(empty)")
-		fmt.Fprintf(w, "%d cells\t%s\t%s\t%s\t→ %s\t%s\t\n", m.Cells, m.File, m.Column, from, to, m.Why)
+		fmt.Fprintf(w, "%d ×\t%s\t%s\t%s\t→ %s\t%s\n", m.Cells, m.File, m.Column, from, to, m.Why)
 	}
 	w.Flush()
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -150,27 +151,80 @@ var demoDates = []string{
 // TestDemo is the demo from an empty folder to the tour's commands, on one server.
 func TestDemo(t *testing.T) {
 	if testing.Short() {
-		t.Skip("loads 15,000 events")
+		t.Skip("loads 31,000 events")
 	}
-	ctx := t.Context()
 	data := t.TempDir()
 	srv := openDemo(t, data)
-	d, err := demo.Read()
-	if err != nil {
-		t.Fatal(err)
-	}
-	tenant := demo.Tenants(d)[0]
-	start := time.Now()
-	if err := demo.Load(ctx, srv.Service().Store(), tenant, func(int) {}); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("loaded %d events in %v", len(tenant.Steps), time.Since(start).Round(time.Millisecond))
+	t.Run("first start", func(t *testing.T) {
+		out := prepare(t, srv, data)
+		for _, want := range []string{
+			"1480 ×  sales_pipeline.csv", "demo-central            85        7       13  3512    6221", srv.URL() + "/~demo/Deal",
+		} {
+			if !strings.Contains(out, want) {
+				t.Errorf("prints\n%s\nwithout %q", out, want)
+			}
+		}
+	})
+	t.Run("next start", func(t *testing.T) {
+		if out := prepare(t, srv, data); strings.Contains(out, "Mended") || !strings.Contains(out, "8800   15644") {
+			t.Errorf("prints\n%s", out)
+		}
+	})
 	deals := plainDeals(t)
 	t.Run("counts", func(t *testing.T) { checkCounts(t, srv.URL()) })
 	t.Run("past lists", func(t *testing.T) { checkPastLists(t, srv.URL(), deals) })
 	t.Run("one deal's life", func(t *testing.T) { checkLife(t, srv.URL(), deals) })
 	t.Run("cost", func(t *testing.T) { printCost(t, srv.URL()) })
-	t.Run("tour", func(t *testing.T) { runTour(t, srv, tenant, data) })
+	t.Run("tour", func(t *testing.T) { runTour(t, srv, data) })
+}
+
+// prepare is what the command does before it says that it is ready.
+func prepare(t *testing.T, srv *server.Server, data string) string {
+	t.Helper()
+	var out, progress strings.Builder
+	if err := prepareDemo(t.Context(), srv, data, &out, &progress); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// TestDemoResumes stops the loading, and the server with it, and expects the next start to finish it.
+func TestDemoResumes(t *testing.T) {
+	d, err := demo.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	east, data, done := demo.Tenants(d)[2], t.TempDir(), 0
+	count := func(n int) { done += n }
+	for _, stopAt := range []int{1, 1500, 3000} {
+		srv := openDemo(t, data)
+		ctx, stop := context.WithCancel(t.Context())
+		done = 0
+		err := demo.Load(ctx, srv.Service().Store(), east, func(n int) {
+			if count(n); done >= stopAt {
+				stop()
+			}
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("load until %d: %v", stopAt, err)
+		}
+		if err := srv.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	srv := openDemo(t, data)
+	done = 0
+	if err := demo.Load(t.Context(), srv.Service().Store(), east, count); err != nil {
+		t.Fatal(err)
+	}
+	head, err := srv.Service().Store().Head(t.Context(), east.Name)
+	if err != nil || int(head) != len(east.Steps) || done != len(east.Steps) {
+		t.Errorf("%d events, %d done, want %d: %v", head, done, len(east.Steps), err)
+	}
+	counts, err := srv.Service().Store().Counts(t.Context(), east.Name)
+	if err != nil || counts["Deal"] != 2291 || counts["Contact"] != 14 {
+		t.Errorf("counts %v: %v", counts, err)
+	}
 }
 
 func openDemo(t *testing.T, data string) *server.Server {
@@ -375,12 +429,13 @@ func printCost(t *testing.T, base string) {
 }
 
 // runTour runs the commands that the demo prints, as a person would.
-func runTour(t *testing.T, srv *server.Server, tenant demo.Tenant, data string) {
-	tour, err := newTour(t.Context(), srv, tenant, data)
+func runTour(t *testing.T, srv *server.Server, data string) {
+	d, err := demo.Read()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := srv.Service().Lake().Publish(t.Context()); err != nil {
+	tour, err := newTour(t.Context(), srv, demo.Tenants(d)[0], data)
+	if err != nil {
 		t.Fatal(err)
 	}
 	want := []string{

@@ -41,7 +41,7 @@ func (t Tour) Stops() []Stop {
 			"curl -sG " + deals + ` --data-urlencode 'filter={"stage":"Qualification"}' -d asOf=2017-06-30 -d countOnly=true`,
 		},
 		{
-			"Read the files with DuckDB (pip install duckdb-cli==1.5.5)",
+			"Read the files with DuckDB (if it is not there: pip install duckdb-cli==1.5.5)",
 			"duckdb -c " + shellQuote(t.pipelineSQL()),
 		},
 	}
@@ -73,7 +73,7 @@ func (t Tour) String() string {
 	for _, s := range t.Stops() {
 		fmt.Fprintf(&b, "\n# %s\n%s\n", s.What, s.Line)
 	}
-	fmt.Fprintf(&b, "# or, with its iceberg extension, the table itself:\nduckdb -c %s\n", shellQuote(t.IcebergSQL()))
+	fmt.Fprintf(&b, "# or the table itself, with DuckDB's iceberg extension (it is downloaded)\nduckdb -c %s\n", shellQuote(t.IcebergSQL()))
 	return b.String()
 }
 
