@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"headless.ly/catalog/entity"
@@ -146,15 +147,8 @@ func (r *Reader) plan(tenant string, n *noun.Noun, q Query, within *entity.Membe
 		p.filter.where = all{only, p.filter.where}
 		edge = within.Name + "=" + string(within.Value)
 	}
-	p.hash = queryHash(tenant, n.Name, string(q.Filter.Append(nil)), q.Text, edge, p.order.canonical(), q.AsOf, flag(q.IncludeDeleted))
+	p.hash = queryHash(tenant, n.Name, string(q.Filter.Append(nil)), q.Text, edge, p.order.canonical(), q.AsOf, strconv.FormatBool(q.IncludeDeleted))
 	return p, r.reopen(p)
-}
-
-func flag(b bool) string {
-	if b {
-		return "yes"
-	}
-	return ""
 }
 
 // reopen checks the cursor of a plan. An id is left for resume.
