@@ -1,0 +1,22 @@
+// Command bench measures the product beside its baselines and says whether it holds the bars set for it.
+//
+//	go run . write    durable creates and gets by id: beside PocketBase, an empty handler and the disk's own fsync
+//	go run . get      the gets alone
+//	go run . list     filtered and sorted lists of a tenant of 20,000, on a quiet server and under 500 writes a second
+//	go run . asof     get, list and count in the demo's past, beside the present
+//	go run . memory   resident memory of an idle demo, and of 1,000 tenants
+//	go run . all      all of them
+//
+// With -short it sends a few hundred requests and judges only the answers, not the figures; see -help for the rest.
+//
+// It knows the product by its documented interface: it builds ../headlessly, runs it as a child process on a new data
+// folder and speaks HTTP to it. It is a module of its own, so that what it needs stays out of the product's go.mod.
+//
+// Promises:
+//  1. Every server is measured through the same client (package load), in a process of its own, in turns (A B C A B C …),
+//     while the others are stopped, so that none works on another's time. A figure is the median of its rounds.
+//  2. Every answer is checked against what is known to be right; one wrong answer is enough to fall short.
+//  3. The last line is `held: …` or `falls short: …`, and the exit status 0 or 1 accordingly.
+//
+// PocketBase is pinned at 0.39.9: 0.40 needs a newer Go than the product does.
+package main

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// footprint is the memory of a process and its descendants.
+type footprint struct {
+	resident int // KB
+	own      int // KB of it that no file backs
+}
+
+func (f footprint) residentMB() float64 { return float64(f.resident) / 1024 }
+func (f footprint) ownMB() float64      { return float64(f.own) / 1024 }
+
+// readFootprint reads it from /proc, which only Linux has.
+func readFootprint(pid int) (footprint, error) {
+	processes, err := readProcesses()
+	if err != nil {
+		return footprint{}, err
+	}
+	if _, found := processes[pid]; !found {
+		return footprint{}, fmt.Errorf("read the memory of process %d: it is not in /proc (this needs Linux)", pid)
+	}
+	var sum footprint
+	for id, p := range processes {
+		if descends(processes, id, pid) {
+			sum.resident += p.resident
+			sum.own += p.own
+		}
+	}
+	return sum, nil
+}
+
+// process is what /proc says of one.
+type process struct {
+	footprint
+	parent int
+}
+
+func readProcesses() (map[int]process, error) {
+	paths, err := filepath.Glob("/proc/[0-9]*/status")
+	if err != nil {
+		return nil, err
+	}
+	processes := make(map[int]process)
+	for _, path := range paths {
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err != nil {
+			continue // not a process
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // gone in the meantime
+		}
+		processes[pid] = parseStatus(string(text))
+	}
+	return processes, nil
+}
+
+// parseStatus reads a status file; a kernel thread has no memory.
+func parseStatus(text string) process {
+	number := func(name string) int {
+		_, rest, _ := strings.Cut(text, "\n"+name+":")
+		if fields := strings.Fields(rest); len(fields) > 0 {
+			n, _ := strconv.Atoi(fields[0]) // 0 where there is none
+			return n
+		}
+		return 0
+	}
+	return process{parent: number("PPid"), footprint: footprint{resident: number("VmRSS"), own: number("RssAnon")}}
+}
+
+// descends says whether pid is root or descends from it.
+func descends(processes map[int]process, pid, root int) bool {
+	for pid != root {
+		p, found := processes[pid]
+		if !found || p.parent == 0 {
+			return false
+		}
+		pid = p.parent
+	}
+	return true
+}

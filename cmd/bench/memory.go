@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"headless.ly/cmd/bench/load"
+)
+
+// The bars of resident memory.
+const (
+	idleMB       = 200
+	tenantsMB    = 1024
+	tenantCount  = 1000
+	idleWait     = 10 * time.Second
+	closeWait    = 45 * time.Second // a writer closes after 30 s without a call
+	openClients  = 16
+	sampleEvery  = 100 * time.Millisecond
+	memoryFormat = "  %-58s %8.0f MB %8.0f MB of its own\n"
+)
+
+// memory measures resident memory: of the demo, fresh and kept, and of a server that opened many tenants.
+func (b *bench) memory(ctx context.Context, r *report) error {
+	data, err := b.folder("demo")
+	if err != nil {
+		return err
+	}
+	r.title("resident memory (the rest of the first figure is pages of files, which the system may take back)")
+	for _, name := range []string{"idle demo, after loading", "idle demo, started on the kept folder"} {
+		m, err := b.demoMemory(ctx, data)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(r.out, memoryFormat, name, m.residentMB(), m.ownMB())
+		r.bar(m.residentMB() <= idleMB, "%s: %.0f MB ≤ %d MB", name, m.residentMB(), idleMB)
+	}
+	return b.tenantsMemory(ctx, r)
+}
+
+// demoMemory starts the demo on a folder, lets it become idle and looks.
+func (b *bench) demoMemory(ctx context.Context, data string) (m footprint, err error) {
+	t, err := b.demo(ctx, data)
+	if err != nil {
+		return m, err
+	}
+	defer func() { err = errors.Join(err, t.stop()) }()
+	if err := wait(ctx, pick(b, idleWait, 0)); err != nil {
+		return m, err
+	}
+	return readFootprint(t.pid())
+}
+
+// tenantsMemory opens many tenants once.
+func (b *bench) tenantsMemory(ctx context.Context, r *report) (err error) {
+	t, err := b.product(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.stop()) }()
+	names := tenantNames("tenant", pick(b, tenantCount, 20))
+	start, err := readFootprint(t.pid())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(r.out, memoryFormat, "empty server", start.residentMB(), start.ownMB())
+
+	sampling, stopSampling := context.WithCancel(ctx)
+	defer stopSampling()
+	peaks := make(chan footprint, 1)
+	go func() { peaks <- peakFootprint(sampling, t.pid()) }()
+	began := time.Now()
+	if err := b.openTenants(ctx, r, t, names); err != nil {
+		return err
+	}
+	took := time.Since(began)
+	if err := wait(ctx, pick(b, closeWait, 0)); err != nil {
+		return err
+	}
+	stopSampling()
+	peak := <-peaks
+	after, err := readFootprint(t.pid())
+	if err != nil {
+		return err
+	}
+	opened := fmt.Sprintf("%d tenants, one create each, opened in %.1f s", len(names), took.Seconds())
+	fmt.Fprintf(r.out, memoryFormat, opened+": peak", peak.residentMB(), peak.ownMB())
+	fmt.Fprintf(r.out, memoryFormat, fmt.Sprintf("%d s later", int(pick(b, closeWait, 0).Seconds())), after.residentMB(), after.ownMB())
+	r.bar(peak.residentMB() <= tenantsMB, "%s: peak %.0f MB ≤ %d MB", opened, peak.residentMB(), tenantsMB)
+	return r.counted(t, names)
+}
+
+// openTenants creates one contact in each.
+func (b *bench) openTenants(ctx context.Context, r *report, t *target, names []string) error {
+	l := load.Closed{Addr: t.addr, Clients: openClients, For: 10 * time.Minute, Requests: len(names)}
+	s, err := l.Run(ctx, func(int) load.Script { return newCreates(t, names) })
+	if err != nil {
+		return fmt.Errorf("%w: %s said: %s", err, t.name, t.tail())
+	}
+	r.check("first create of a tenant", s)
+	return nil
+}
+
+// wait waits, or gives the error with which ctx ended.
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// peakFootprint looks again and again until ctx ends, and gives the largest it saw.
+func peakFootprint(ctx context.Context, pid int) (peak footprint) {
+	for wait(ctx, sampleEvery) == nil {
+		if m, err := readFootprint(pid); err == nil && m.resident > peak.resident {
+			peak = m
+		}
+	}
+	return peak
+}
