@@ -17,11 +17,12 @@ const sector = 512
 // trace was point records long. With r nil only what was synced survives; else a random part of the rest does too. It
 // returns the marks made by then.
 func (t *Trace) Replay(point int, dir string, r *rand.Rand) ([]string, error) {
-	records := t.Records()
-	if point < 0 || point > len(records) {
-		return nil, fmt.Errorf("replay: point %d of %d", point, len(records))
+	records := t.history()
+	end := t.given + point
+	if point < 0 || end > len(records) {
+		return nil, fmt.Errorf("replay: point %d of %d", point, len(records)-t.given)
 	}
-	d := newDisk(records, point)
+	d := newDisk(records, end)
 	if r != nil {
 		d.tear(r)
 	}
@@ -29,7 +30,7 @@ func (t *Trace) Replay(point int, dir string, r *rand.Rand) ([]string, error) {
 		return nil, fmt.Errorf("replay: %w", err)
 	}
 	var marks []string
-	for _, rec := range records[:point] {
+	for _, rec := range records[:end] {
 		if rec.Op == Mark {
 			marks = append(marks, rec.Text)
 		}

@@ -196,7 +196,7 @@ func (in *Injector) change(op Op, name string, do func() error, record func()) e
 
 // syncDir syncs a folder. A sync that fails leaves the names to be synced, but for SyncKept.
 func (in *Injector) syncDir(name string) error {
-	covers := in.trace.Len()
+	covers := in.trace.now()
 	kind := in.decide(SyncDir, name)
 	if kind != None && kind != SyncKept {
 		return kind.fail(SyncDir, name)
@@ -279,7 +279,7 @@ func (f *File) Truncate(size int64) error {
 
 // Sync syncs the content.
 func (f *File) Sync() error {
-	covers := f.in.trace.Len()
+	covers := f.in.trace.now()
 	kind := f.in.decide(Sync, f.Name())
 	switch kind {
 	case EIO:

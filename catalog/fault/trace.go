@@ -36,8 +36,9 @@ type Record struct {
 
 // Trace is all that succeeded below a root folder, in order. It is safe for concurrent use and only grows.
 type Trace struct {
-	root string // as it was given, absolute
-	real string // with symbolic links resolved: SQLite resolves them
+	root  string // as it was given, absolute
+	real  string // with symbolic links resolved: SQLite resolves them
+	given int    // records of what the root held in the beginning; they are not counted
 
 	mu      sync.Mutex // guards the fields below
 	records []Record
@@ -55,7 +56,11 @@ func newTrace(root string) (*Trace, error) {
 		return nil, err
 	}
 	t := &Trace{root: abs, real: resolved, names: map[string]node{".": rootNode}, last: rootNode}
-	return t, t.scan()
+	if err := t.scan(); err != nil {
+		return nil, err
+	}
+	t.given = len(t.records)
+	return t, nil
 }
 
 // scan takes what the root holds as given.
@@ -84,18 +89,20 @@ func (t *Trace) rel(name string) string {
 func holds(p string) bool { return filepath.IsLocal(p) }
 
 // Len is the number of records so far.
-func (t *Trace) Len() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.records)
-}
+func (t *Trace) Len() int { return t.now() - t.given }
 
 // Records gives what has been recorded so far. The records are shared and must not be changed.
-func (t *Trace) Records() []Record {
+func (t *Trace) Records() []Record { return t.history()[t.given:] }
+
+// history is all records, those of the beginning included.
+func (t *Trace) history() []Record {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Clip(t.records)
 }
+
+// now is the length of the history.
+func (t *Trace) now() int { return len(t.history()) }
 
 func (t *Trace) mark(text string) {
 	t.mu.Lock()
@@ -262,6 +269,6 @@ func (t *Trace) syncedDir(name string, covers int) {
 
 // durable is the content of a file that a power cut now would leave for certain.
 func (t *Trace) durable(file node) []byte {
-	records := t.Records()
+	records := t.history()
 	return newDisk(records, len(records)).nodes[file].data
 }

@@ -216,7 +216,7 @@ func faultSync(c *C.fault_file, flags C.int) C.int {
 	if f.path == "" {
 		return C.fault_real_sync(c, flags)
 	}
-	covers := in.trace.Len()
+	covers := in.trace.now()
 	kind := in.decide(Sync, f.path)
 	switch kind {
 	case EIO:

@@ -1,0 +1,343 @@
+package main_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"headless.ly/catalog/entity"
+	"headless.ly/catalog/fault"
+	"headless.ly/catalog/problem"
+	"headless.ly/ingest"
+)
+
+var (
+	everyFault = flag.Bool("durability.full", false, "fail every operation, not a sample of them")
+	cutPoints  = flag.Int("durability.cuts", 8, "points at which the power is cut")
+)
+
+// patience is how long any call may take. A call that takes longer is stuck.
+const patience = 20 * time.Second
+
+// trial is one run of a workload on a data folder whose disk may fail.
+type trial struct {
+	t        testing.TB
+	dir      string // the tables name their files by absolute paths: copies of the folder must stand here as well
+	in       *fault.Injector
+	vfs      *fault.VFS
+	house    *house // nil while it could not be opened
+	promises *promises
+	tokens   int
+	living   map[string][]string // by tenant: contacts acknowledged and not yet deleted
+	fired    int                 // length of the trace after the call in which the fault befell; 0: not yet
+}
+
+// newTrial lays a copy of a prepared folder at dir.
+func newTrial(t testing.TB, prepared, dir string, plan fault.Plan) *trial {
+	t.Helper()
+	if err := errors.Join(os.RemoveAll(dir), os.CopyFS(dir, os.DirFS(prepared))); err != nil {
+		t.Fatal(err)
+	}
+	in, err := fault.New(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &trial{t: t, dir: dir, in: in, vfs: in.NewVFS(false), promises: &promises{}, living: map[string][]string{}}
+	in.Arm(plan)
+	return r
+}
+
+// prepare makes a data folder with its tables, which takes many operations and is a trial of its own.
+func prepare(t testing.TB, dir string) (prepared string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h, err := openHouse(t.Context(), dir, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	prepared = dir + ".prepared"
+	if err := os.Rename(dir, prepared); err != nil {
+		t.Fatal(err)
+	}
+	return prepared
+}
+
+// within fails the test if f takes longer than anything may.
+func (r *trial) within(what string, f func()) {
+	r.t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); f() }()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		r.t.Fatalf("%s is stuck; failed: %v", what, r.in.Fired())
+	}
+	if r.fired == 0 && len(r.in.Fired()) > 0 {
+		r.fired = r.in.Trace().Len()
+	}
+}
+
+func (r *trial) open() (err error) {
+	r.within("open", func() { r.house, err = openHouse(context.Background(), r.dir, r.in, r.vfs) })
+	return err
+}
+
+func (r *trial) close() {
+	if r.house == nil {
+		return
+	}
+	r.within("close", func() { _ = r.house.close(context.Background()) })
+	r.house = nil
+}
+
+func (r *trial) publish() (err error) {
+	r.within("publish", func() { err = r.house.lake.Publish(context.Background()) })
+	return err
+}
+
+// run is the workload: writes of every kind to two tenants, published now and then, with a restart in the middle. It
+// says whether anything was reported as failed.
+func (r *trial) run() (clean bool) {
+	clean = true
+	for round := range 4 {
+		if round%2 == 0 {
+			r.close()
+			if r.open() != nil {
+				clean = false
+				if err := r.open(); err != nil && r.fired > 0 {
+					r.open() // what befell the first may have left something that befalls the second, not the third
+				}
+			}
+			if r.house == nil {
+				return false
+			}
+		}
+		for _, tenant := range []string{"acme", "birch"} {
+			clean = r.round(tenant, round) && clean
+		}
+		clean = r.publish() == nil && clean
+	}
+	return clean
+}
+
+func (r *trial) round(tenant string, round int) (clean bool) {
+	clean = r.do(tenant, r.create(round), r.create(round))
+	if living := r.living[tenant]; len(living) > 1 {
+		last := living[len(living)-1]
+		clean = r.do(tenant, r.change(ingest.OpUpdate, last), r.change(ingest.OpVerb, last)) && clean
+		clean = r.do(tenant, r.taken(last)) && clean // refused: the address is in use
+		r.living[tenant] = living[1:] // whatever comes of it: nobody deletes twice
+		clean = r.do(tenant, ingest.Command{Op: ingest.OpDelete, Noun: "Contact", ID: living[0]}) && clean
+	}
+	return clean
+}
+
+func (r *trial) token() string {
+	r.tokens++
+	return "t" + strconv.Itoa(r.tokens)
+}
+
+func body(pairs ...string) entity.Object {
+	var o entity.Object
+	for i := 0; i < len(pairs); i += 2 {
+		o.Set(pairs[i], entity.Quote(pairs[i+1]))
+	}
+	return o
+}
+
+func (r *trial) create(round int) ingest.Command {
+	token := r.token()
+	filler := strings.Repeat("x", round*700)
+	return ingest.Command{Op: ingest.OpCreate, Noun: "Contact", IdempotencyKey: token,
+		Body: body("name", "Noor", "email", token+"@example.com", "token", token, "filler", filler)}
+}
+
+func (r *trial) taken(id string) ingest.Command {
+	c := r.create(0)
+	c.Body.Set("email", entity.Quote(strings.ToLower(id)+"@example.com"))
+	return c
+}
+
+func (r *trial) change(op ingest.Op, id string) ingest.Command {
+	token := r.token()
+	pairs := []string{"token", token}
+	if op == ingest.OpUpdate {
+		pairs = append(pairs, "email", strings.ToLower(id)+"@example.com")
+	}
+	return ingest.Command{Op: op, Noun: "Contact", ID: id, Verb: "qualify", IdempotencyKey: token, Body: body(pairs...)}
+}
+
+// do sends commands in one call. A call whose outcome is unknown is sent again, with the same keys, every second time.
+func (r *trial) do(tenant string, cmds ...ingest.Command) (clean bool) {
+	numbers := make([]int, len(cmds))
+	for i, c := range cmds {
+		token := c.Body.Text("token")
+		if c.Op == ingest.OpDelete {
+			token = "delete " + c.ID
+		}
+		numbers[i] = r.promises.add(tenant, token)
+	}
+	attempts := 1 + r.tokens%2
+	var results []ingest.Result
+	var err error
+	unknown := false
+	for range attempts {
+		r.within("write", func() { results, err = r.house.store.Do(context.Background(), tenant, cmds) })
+		unknown = unknown || problem.Is(err, problem.OutcomeUnknown)
+		if err == nil {
+			break
+		}
+	}
+	for i, n := range numbers {
+		switch {
+		case err == nil && results[i].Err == nil:
+			e := results[i].Event
+			r.promises.keep(n, e.Target, e.Version)
+			if cmds[i].Op == ingest.OpCreate {
+				r.living[tenant] = append(r.living[tenant], e.Target)
+			}
+		case !unknown:
+			r.promises.refuse(n)
+		default:
+			continue
+		}
+		r.in.Mark(strconv.Itoa(n))
+	}
+	return err == nil
+}
+
+// recovers holds a running house, whose disk works again, to serving and publishing without a restart.
+func (r *trial) recovers() error {
+	if r.house == nil {
+		return nil
+	}
+	deadline := time.Now().Add(5 * time.Second)
+	for _, tenant := range []string{"acme", "birch"} {
+		for !r.do(tenant, r.create(0)) {
+			if time.Now().After(deadline) {
+				return fmt.Errorf("%s does not take writes again", tenant)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	for {
+		err := r.publish()
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("does not publish again: %w", err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// cut holds what a power cut at a point of the trace leaves against what had been promised by then.
+func (r *trial) cut(point int, chance *rand.Rand) error {
+	if err := os.RemoveAll(r.dir); err != nil {
+		return err
+	}
+	marks, err := r.in.Trace().Replay(point, r.dir, chance)
+	if err != nil {
+		return err
+	}
+	answered := map[int]bool{}
+	for _, m := range marks {
+		n, err := strconv.Atoi(m)
+		if err != nil {
+			return err
+		}
+		answered[n] = true
+	}
+	return inspect(context.Background(), r.dir, r.promises.at(answered))
+}
+
+// finish ends a trial: the house must work again, and keep its promises after a restart, and after a power cut right
+// behind the failure as well as at the end.
+func (r *trial) finish(plan fault.Plan) (clean bool) {
+	r.t.Helper()
+	fired := r.in.Fired()
+	r.in.Arm(fault.Plan{})
+	report := func(when string, err error) {
+		r.t.Helper()
+		if err != nil {
+			r.t.Errorf("%s, n = %d, %v: %s: %v", plan.Kind, plan.N, fired, when, err)
+		}
+	}
+	report("afterwards", r.recovers())
+	r.close()
+	report("close", r.vfs.Close())
+	report("after a restart", inspect(context.Background(), r.dir, r.promises))
+	if r.fired > 0 {
+		report("after a power cut behind the failure", r.cut(r.fired, nil))
+	}
+	report("after a power cut at the end", r.cut(r.in.Trace().Len(), nil))
+	return len(fired) == 0
+}
+
+func TestFailTheNthOperation(t *testing.T) {
+	for _, kind := range fault.Kinds() {
+		t.Run(string(kind), func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "data")
+			prepared := prepare(t, dir)
+			for n := 1; ; n = next(n) {
+				plan := fault.Plan{Kind: kind, N: n}
+				r := newTrial(t, prepared, dir, plan)
+				clean := r.run()
+				counted := r.in.Count()
+				if r.finish(plan) {
+					if !clean {
+						t.Error("the clean run was not clean")
+					}
+					t.Logf("%d operations", counted)
+					return
+				}
+			}
+		})
+	}
+}
+
+// next chooses the operation to fail after the n-th: the next one, or, for a sample, one some way on.
+func next(n int) int {
+	if *everyFault {
+		return n + 1
+	}
+	return n + 1 + n/2
+}
+
+func TestPowerCuts(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	r := newTrial(t, prepare(t, dir), dir, fault.Plan{})
+	if !r.run() {
+		t.Fatal("a run without faults failed")
+	}
+	r.close()
+	if err := r.vfs.Close(); err != nil {
+		t.Fatal(err)
+	}
+	length := r.in.Trace().Len()
+	for i := range *cutPoints {
+		chance := rand.New(rand.NewPCG(uint64(i), 0))
+		point := (i*length + chance.IntN(length)) / *cutPoints
+		mode := "torn"
+		if i%2 == 0 {
+			chance, mode = nil, "unsynced dropped"
+		}
+		if err := r.cut(point, chance); err != nil {
+			t.Errorf("power cut at %d of %d, %s: %v", point, length, mode, err)
+		}
+	}
+}
