@@ -134,6 +134,9 @@ func (p *publisher) flush(running, asked context.Context) error {
 		if p.reached(heads) {
 			return nil
 		}
+		if err := ctx.Err(); err != nil { // what a tick leaves undone because of it is no error of the tick
+			return err
+		}
 	}
 }
 
