@@ -138,7 +138,9 @@ func (m *memory) Head(_ context.Context, tenant string) (int64, error) {
 	return int64(len(m.tenant(tenant).events)), nil
 }
 
-func (m *memory) Barrier(ctx context.Context, tenant string) (int64, error) { return m.Head(ctx, tenant) }
+func (m *memory) Barrier(ctx context.Context, tenant string) (int64, error) {
+	return m.Head(ctx, tenant)
+}
 
 func (m *memory) SeqAt(_ context.Context, tenant string, t time.Time) (int64, error) {
 	m.mu.Lock()

@@ -16,7 +16,7 @@ import (
 
 var (
 	propertySeed = flag.Uint64("property.seed", 0, "seed of TestProperty; 0: by the clock")
-	propertyRuns = flag.Int("property.runs", 2, "worlds that TestProperty makes")
+	propertyRuns = flag.Int("property.runs", 1, "worlds that TestProperty makes")
 )
 
 // TestProperty compares lists with the oracle: random documents written and deleted in random order, published now and

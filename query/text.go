@@ -35,11 +35,13 @@ func (c *compiler) relevance(table *schema, terms []string, row string) {
 	c.write(")")
 }
 
-// term writes whether a lower-cased term begins a word. The cheap search for the text alone goes first.
+// term writes whether a lower-cased term begins a word. The cheap searches go first.
 func (c *compiler) term(column, term string) {
-	c.write("(contains(lower(", column, "), ")
+	c.write("(starts_with(lower(", column, "), ")
+	c.bind(term)
+	c.write(") or contains(lower(", column, "), ")
 	c.bind(term)
 	c.write(") and regexp_matches(lower(", column, "), ")
-	c.bind(`(?:^|[^\pL\pN])` + regexp.QuoteMeta(term))
+	c.bind(`[^\pL\pN]` + regexp.QuoteMeta(term))
 	c.write("))")
 }
