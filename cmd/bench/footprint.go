@@ -86,3 +86,20 @@ func descends(processes map[int]process, pid, root int) bool {
 	}
 	return true
 }
+
+// openLogs counts the tenants' logs that a process has open.
+func openLogs(pid int) (int, error) {
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, fmt.Errorf("count the open logs: %w", err)
+	}
+	logs := make(map[string]bool) // several descriptors may be of one log
+	for _, e := range entries {
+		path, err := os.Readlink(filepath.Join(dir, e.Name()))
+		if err == nil && filepath.Base(path) == "log.db" {
+			logs[path] = true
+		}
+	}
+	return len(logs), nil
+}

@@ -67,9 +67,9 @@ func printGets(r *report, clients int, figures []figure) {
 	r.line("headlessly", ours, times(ours))
 	r.line(pocketBaseVersion, pocketBase, "")
 	r.line("empty handler (the ceiling)", empty, times(empty))
-	r.bar(ours.perSecond >= getTimes*pocketBase.perSecond, "gets by %d clients: %.0f/s, %.2f × PocketBase's %.0f/s (want ≥ %.0f ×)",
+	r.bar(ours.perSecond >= getTimes*pocketBase.perSecond, "gets by %d clients: %.0f/s, %.2f × PocketBase's %.0f/s (bar: ≥ %.0f ×)",
 		clients, ours.perSecond, ours.perSecond/pocketBase.perSecond, pocketBase.perSecond, getTimes)
 	if clients == getClients {
-		r.bar(ours.p50 <= getP50, "gets by %d clients: p50 %s ms ≤ %s ms", clients, ms(ours.p50), ms(getP50))
+		r.bar(ours.p50 <= getP50, "gets by %d clients: p50 %s ms (bar: ≤ %s ms)", clients, ms(ours.p50), ms(getP50))
 	}
 }

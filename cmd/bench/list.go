@@ -93,7 +93,7 @@ func (b *bench) quietLists(ctx context.Context, r *report, product, pocketBase *
 		r.line("headlessly, 1 client", figures[0], "")
 		r.line("headlessly, 4 clients", figures[2], "")
 		r.line(pocketBaseVersion+", 1 client", figures[1], "")
-		r.bar(figures[0].p50 <= listP50, "list by %s: p50 %s ms ≤ %s ms", q.name, ms(figures[0].p50), ms(listP50))
+		r.bar(figures[0].p50 <= listP50, "list by %s: p50 %s ms (bar: ≤ %s ms)", q.name, ms(figures[0].p50), ms(listP50))
 		quiet = append(quiet, figures[0])
 	}
 	return quiet, nil
@@ -139,7 +139,7 @@ func (b *bench) listsWhileWriting(ctx context.Context, r *report, t *target, kno
 		r.check("list under writes by "+q.name, s)
 		f := newFigure(s)
 		r.line(q.name, f, fmt.Sprintf("%.2f × quiet", float64(f.p50)/float64(quiet[i].p50)))
-		r.bar(float64(f.p50) <= busyTimes*float64(quiet[i].p50), "list under writes by %s: p50 %s ms ≤ %.0f × the quiet %s ms",
+		r.bar(float64(f.p50) <= busyTimes*float64(quiet[i].p50), "list under writes by %s: p50 %s ms (bar: ≤ %.0f × the quiet %s ms)",
 			q.name, ms(f.p50), busyTimes, ms(quiet[i].p50))
 	}
 	return nil

@@ -59,5 +59,9 @@ func run(args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return b.run(ctx, command)
+	err := b.run(ctx, command)
+	if ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
+	return err
 }

@@ -49,9 +49,9 @@ type report struct {
 	out   io.Writer
 	short bool // figures are not judged
 
-	held   []string
-	missed []string
-	wrong  []string
+	held   int      // bars
+	missed []string // bars
+	wrong  []string // answers
 }
 
 // title begins a section.
@@ -77,7 +77,7 @@ func (r *report) bar(held bool, format string, args ...any) {
 		fmt.Fprintf(r.out, "  not judged: %s\n", sentence)
 	case held:
 		fmt.Fprintf(r.out, "  held: %s\n", sentence)
-		r.held = append(r.held, sentence)
+		r.held++
 	default:
 		fmt.Fprintf(r.out, "  falls short: %s\n", sentence)
 		r.missed = append(r.missed, sentence)
@@ -105,11 +105,11 @@ func (r *report) end() error {
 		fmt.Fprintf(r.out, "falls short: %s\n", strings.Join(bad, "; "))
 		return errShort
 	}
-	if len(r.held) == 0 {
-		fmt.Fprintln(r.out, "held: every answer was right")
+	if r.held == 0 {
+		fmt.Fprintln(r.out, "held: every answer was right, no figure was judged")
 		return nil
 	}
-	fmt.Fprintf(r.out, "held: every answer was right; %s\n", strings.Join(r.held, "; "))
+	fmt.Fprintf(r.out, "held: all %d bars, and every answer was right\n", r.held)
 	return nil
 }
 

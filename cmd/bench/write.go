@@ -131,13 +131,13 @@ func printCreates(r *report, clients int, figures []figure) {
 	switch clients {
 	case 1:
 		limit := createSyncs*disk.p50 + time.Duration(createOverheadMS*float64(time.Millisecond))
-		r.bar(one.p50 <= limit, "a create by 1 client: p50 %s ms ≤ %s ms (%d × the disk's fsync of %s ms + %.1f ms)",
+		r.bar(one.p50 <= limit, "a create by 1 client: p50 %s ms (bar: ≤ %s ms, %d × the disk's fsync of %s ms + %.1f ms)",
 			ms(one.p50), ms(limit), createSyncs, ms(disk.p50), createOverheadMS)
 	case judgedClients:
 		r.bar(one.perSecond >= createTimes*pocketBase.perSecond,
-			"creates by %d clients: %.0f/s, %.2f × PocketBase's %.0f/s (want ≥ %.0f ×; PocketBase commits without fsync)",
+			"creates by %d clients: %.0f/s, %.2f × PocketBase's %.0f/s (bar: ≥ %.0f ×; PocketBase commits without fsync)",
 			clients, one.perSecond, one.perSecond/pocketBase.perSecond, pocketBase.perSecond, createTimes)
-		r.bar(one.p99 <= createP99, "creates by %d clients: p99 %s ms ≤ %s ms", clients, ms(one.p99), ms(createP99))
+		r.bar(one.p99 <= createP99, "creates by %d clients: p99 %s ms (bar: ≤ %s ms)", clients, ms(one.p99), ms(createP99))
 	}
 }
 
