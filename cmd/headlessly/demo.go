@@ -17,6 +17,7 @@ import (
 
 	"headless.ly/cmd/headlessly/demo"
 	"headless.ly/cmd/headlessly/server"
+	"headless.ly/ingest"
 )
 
 // demoCommand is serve on a folder of its own that holds the CRM sample.
@@ -37,8 +38,13 @@ func demoCommand() *cobra.Command {
 			out, progress := cmd.OutOrStdout(), cmd.ErrOrStderr()
 			fmt.Fprintf(out, "data folder %s\n", dir)
 			cfg := server.Config{Addr: addr, Data: dir, Version: version()}
+			data, err := demo.Read()
+			if err != nil {
+				return err
+			}
 			return serve(cmd.Context(), cfg, out, func(ctx context.Context, srv *server.Server) error {
-				return prepareDemo(ctx, srv, dir, out, progress)
+				d := demonstration{srv: srv, dir: dir, tenants: demo.Tenants(data), mended: data.Mended, out: out, progress: progress}
+				return d.prepare(ctx)
 			})
 		},
 	}
@@ -60,37 +66,43 @@ func demoFolder(data string) (string, error) {
 	return filepath.Join(cache, "headlessly", "demo"), nil
 }
 
-// prepareDemo loads what is missing of the demo and says on out what is there, what was mended and what to try.
-func prepareDemo(ctx context.Context, srv *server.Server, dir string, out, progress io.Writer) error {
-	d, err := demo.Read()
-	if err != nil {
-		return err
-	}
-	tenants := demo.Tenants(d)
-	loaded, err := allLoaded(ctx, srv, tenants)
+// demonstration brings the demo's tenants onto a server and says what there is to see.
+type demonstration struct {
+	srv           *server.Server
+	dir           string        // the data folder
+	tenants       []demo.Tenant // the first is the one shown
+	mended        []demo.Mended
+	out, progress io.Writer
+}
+
+// prepare loads what is missing and says on out what is there, what was mended and what to try.
+func (d *demonstration) prepare(ctx context.Context) error {
+	loaded, err := d.loaded(ctx)
 	if err != nil {
 		return err
 	}
 	if !loaded {
-		if err := loadDemo(ctx, srv, tenants, progress); err != nil {
+		if err := d.load(ctx); err != nil {
 			return err
 		}
-		printMended(out, d.Mended)
+		d.printMended()
 	}
-	if err := printCounts(ctx, srv, tenants, out); err != nil {
+	if err := d.printCounts(ctx); err != nil {
 		return err
 	}
-	tour, err := newTour(ctx, srv, tenants[0], dir)
+	tour, err := d.tour(ctx)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\n%s\n", tour)
+	fmt.Fprintf(d.out, "\n%s\n", tour)
 	return nil
 }
 
-func allLoaded(ctx context.Context, srv *server.Server, tenants []demo.Tenant) (bool, error) {
-	for _, t := range tenants {
-		loaded, err := demo.Loaded(ctx, srv.Service().Store(), t)
+func (d *demonstration) store() *ingest.Store { return d.srv.Service().Store() }
+
+func (d *demonstration) loaded(ctx context.Context) (bool, error) {
+	for _, t := range d.tenants {
+		loaded, err := demo.Loaded(ctx, d.store(), t)
 		if err != nil || !loaded {
 			return false, err
 		}
@@ -98,33 +110,33 @@ func allLoaded(ctx context.Context, srv *server.Server, tenants []demo.Tenant) (
 	return true, nil
 }
 
-// loadDemo loads the tenants under a progress bar and publishes them.
-func loadDemo(ctx context.Context, srv *server.Server, tenants []demo.Tenant, progress io.Writer) error {
+// load loads the tenants under a progress bar and publishes them.
+func (d *demonstration) load(ctx context.Context) error {
 	total := 0
-	for _, t := range tenants {
+	for _, t := range d.tenants {
 		total += len(t.Steps)
 	}
 	start := time.Now()
 	bar := progressbar.NewOptions(total,
-		progressbar.OptionSetWriter(progress),
+		progressbar.OptionSetWriter(d.progress),
 		progressbar.OptionSetDescription("loading history"),
 		progressbar.OptionSetItsString("events"),
 		progressbar.OptionShowIts(),
 		progressbar.OptionShowCount(),
 		progressbar.OptionSetWidth(30),
 		progressbar.OptionThrottle(200*time.Millisecond),
-		progressbar.OptionOnCompletion(func() { fmt.Fprintln(progress) }),
+		progressbar.OptionOnCompletion(func() { fmt.Fprintln(d.progress) }),
 	)
-	err := demo.LoadAll(ctx, srv.Service().Store(), tenants, func(n int) { _ = bar.Add(n) }) // drawing may fail, loading goes on
+	err := demo.LoadAll(ctx, d.store(), d.tenants, func(n int) { _ = bar.Add(n) }) // drawing may fail, loading goes on
 	if err != nil {
 		return stopped(ctx, err)
 	}
-	fmt.Fprintln(progress, "publishing to Iceberg")
-	if err := srv.Service().Lake().Publish(ctx); err != nil {
+	fmt.Fprintln(d.progress, "publishing to Iceberg")
+	if err := d.srv.Service().Lake().Publish(ctx); err != nil {
 		return stopped(ctx, fmt.Errorf("publish the demo: %w", err))
 	}
 	debug.FreeOSMemory() // the loading's garbage: the server that follows idles at a fraction of it
-	fmt.Fprintf(progress, "loaded and published %d events in %v\n", total, time.Since(start).Round(100*time.Millisecond))
+	fmt.Fprintf(d.progress, "loaded and published %d events in %v\n", total, time.Since(start).Round(100*time.Millisecond))
 	return nil
 }
 
@@ -136,10 +148,10 @@ func stopped(ctx context.Context, err error) error {
 	return err
 }
 
-func printMended(out io.Writer, mended []demo.Mended) {
-	fmt.Fprintln(out, "\nMended in the CSV files:")
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, m := range mended {
+func (d *demonstration) printMended() {
+	fmt.Fprintln(d.out, "\nMended in the CSV files:")
+	w := tabwriter.NewWriter(d.out, 0, 0, 2, ' ', 0)
+	for _, m := range d.mended {
 		from, to := cmp.Or(m.From, "(empty)"), cmp.Or(m.To, "(empty)")
 		fmt.Fprintf(w, "%d ×\t%s\t%s\t%s\t→ %s\t%s\n", m.Cells, m.File, m.Column, from, to, m.Why)
 	}
@@ -147,16 +159,16 @@ func printMended(out io.Writer, mended []demo.Mended) {
 }
 
 // printCounts says how many entities live in each tenant.
-func printCounts(ctx context.Context, srv *server.Server, tenants []demo.Tenant, out io.Writer) error {
+func (d *demonstration) printCounts(ctx context.Context) error {
 	nouns := []string{"Organization", "Product", "Contact", "Deal"}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	w := tabwriter.NewWriter(d.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(w, "\ntenant\t%s\tevents\t\n", strings.Join(nouns, "\t"))
-	for _, t := range tenants {
-		counts, err := srv.Service().Store().Counts(ctx, t.Name)
+	for _, t := range d.tenants {
+		counts, err := d.store().Counts(ctx, t.Name)
 		if err != nil {
 			return fmt.Errorf("count %s: %w", t.Name, err)
 		}
-		head, err := srv.Service().Store().Head(ctx, t.Name)
+		head, err := d.store().Head(ctx, t.Name)
 		if err != nil {
 			return fmt.Errorf("count %s: %w", t.Name, err)
 		}
@@ -169,19 +181,15 @@ func printCounts(ctx context.Context, srv *server.Server, tenants []demo.Tenant,
 	return w.Flush()
 }
 
-// newTour finds what the tour's commands name.
-func newTour(ctx context.Context, srv *server.Server, company demo.Tenant, dir string) (demo.Tour, error) {
-	warehouse, err := filepath.Abs(filepath.Join(dir, "warehouse", "iceberg"))
+// tour finds what the tour's commands name.
+func (d *demonstration) tour(ctx context.Context) (demo.Tour, error) {
+	deal, err := demo.ID(ctx, d.store(), d.tenants[0], demo.OpenDeal())
 	if err != nil {
 		return demo.Tour{}, err
 	}
-	deal, err := demo.ID(ctx, srv.Service().Store(), company, demo.OpenDeal())
+	buyer, err := demo.ID(ctx, d.store(), d.tenants[0], demo.Key{Noun: "Organization", Name: "Acme Corporation"})
 	if err != nil {
 		return demo.Tour{}, err
 	}
-	buyer, err := demo.ID(ctx, srv.Service().Store(), company, demo.Key{Noun: "Organization", Name: "Acme Corporation"})
-	if err != nil {
-		return demo.Tour{}, err
-	}
-	return demo.Tour{URL: srv.URL(), Warehouse: warehouse, Deal: deal, Company: buyer}, nil
+	return demo.Tour{URL: d.srv.URL(), Warehouse: filepath.Join(d.dir, "warehouse", "iceberg"), Deal: deal, Company: buyer}, nil
 }

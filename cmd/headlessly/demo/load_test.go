@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"headless.ly/catalog/noun"
 	"headless.ly/ingest"
 	"headless.ly/lakehouse"
 )
@@ -162,5 +165,74 @@ func TestLoadKeepsLaterWrites(t *testing.T) {
 	}
 	if err := Load(t.Context(), log, east, func(int) {}); err != nil || len(log.events) != len(east.Steps)+1 {
 		t.Errorf("%d events, %v", len(log.events), err)
+	}
+}
+
+// registrar is no catalog.
+type registrar struct{}
+
+func (registrar) MarkOpen(context.Context, string) error   { return nil }
+func (registrar) MarkClosed(context.Context, string) error { return nil }
+
+func openStore(t *testing.T, dir string) *ingest.Store {
+	t.Helper()
+	store, err := ingest.Open(t.Context(), ingest.Config{Dir: dir, Nouns: noun.Core(), Registrar: registrar{}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+// TestLoadResumesOnDisk stops the loading of a real store, and the store with it, and expects the next one to finish it.
+func TestLoadResumesOnDisk(t *testing.T) {
+	tenants, dir := Tenants(mustRead(t))[2:], t.TempDir() // east and west
+	var done atomic.Int64
+	for _, stopAt := range []int64{1, 700, 3000, 5500} {
+		store := openStore(t, dir)
+		ctx, stop := context.WithCancel(t.Context())
+		done.Store(0)
+		err := LoadAll(ctx, store, tenants, func(n int) {
+			if done.Add(int64(n)) >= stopAt {
+				stop()
+			}
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("load until %d: %v", stopAt, err)
+		}
+		if err := store.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store := openStore(t, dir)
+	done.Store(0)
+	if err := LoadAll(t.Context(), store, tenants, func(n int) { done.Add(int64(n)) }); err != nil {
+		t.Fatal(err)
+	}
+	if want := int64(len(tenants[0].Steps) + len(tenants[1].Steps)); done.Load() != want {
+		t.Errorf("%d steps done, want %d", done.Load(), want)
+	}
+	checkStore(t, store, tenants[0], map[string]int64{"Organization": 85, "Product": 7, "Contact": 14, "Deal": 2291})
+	checkStore(t, store, tenants[1], map[string]int64{"Organization": 85, "Product": 7, "Contact": 14, "Deal": 2997})
+	if err := store.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// checkStore compares a tenant's log with its steps, event for event, and counts what lives.
+func checkStore(t *testing.T, store *ingest.Store, tenant Tenant, want map[string]int64) {
+	t.Helper()
+	n := 0
+	err := store.Read(t.Context(), tenant.Name, lakehouse.Range{}, func(e *lakehouse.Event) error {
+		if n++; n > len(tenant.Steps) || !tenant.Steps[n-1].is(e) || e.Seq != int64(n) {
+			return fmt.Errorf("event %d is %s of %s at %d", e.Seq, e.Verb, e.Target, e.Timestamp)
+		}
+		return nil
+	})
+	if err != nil || n != len(tenant.Steps) {
+		t.Errorf("%s: %d events, want %d: %v", tenant.Name, n, len(tenant.Steps), err)
+	}
+	counts, err := store.Counts(t.Context(), tenant.Name)
+	if err != nil || !maps.Equal(counts, want) {
+		t.Errorf("%s: counts %v, want %v: %v", tenant.Name, counts, want, err)
 	}
 }
