@@ -26,7 +26,7 @@ type promise struct {
 	token    string
 	standing standing
 	target   string // of an acknowledged one
-	version  int64
+	version  int64  // 0: the answer does not tell, that of a delete
 }
 
 // promises is everything that the clients of one data folder were told. It is safe for concurrent use.
@@ -120,8 +120,11 @@ func (w *promise) broken(events []*lakehouse.Event) error {
 		return errors.New("acknowledged and lost")
 	case w.standing == refused && len(events) > 0:
 		return fmt.Errorf("refused, and event %d all the same", events[0].Seq)
-	case w.standing == acknowledged && (events[0].Target != w.target || events[0].Version != w.version):
-		e := events[0]
+	}
+	if w.standing != acknowledged {
+		return nil
+	}
+	if e := events[0]; e.Target != w.target || w.version > 0 && e.Version != w.version {
 		return fmt.Errorf("acknowledged as version %d of %s, written as %d of %s", w.version, w.target, e.Version, e.Target)
 	}
 	return nil
