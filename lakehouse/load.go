@@ -140,11 +140,10 @@ func readManifests(t *table.Table, x *catalog.IO) (map[string][]dataFile, error)
 		return nil, fmt.Errorf("read manifests of %s: %w", strings.Join(t.Identifier(), "."), err)
 	}
 	for _, m := range manifests {
-		entries, err := m.FetchEntries(x, true)
-		if err != nil {
-			return nil, fmt.Errorf("read manifests of %s: %w", strings.Join(t.Identifier(), "."), err)
-		}
-		for _, e := range entries {
+		for e, err := range m.Entries(x, true) {
+			if err != nil {
+				return nil, fmt.Errorf("read manifests of %s: %w", strings.Join(t.Identifier(), "."), err)
+			}
 			df := e.DataFile()
 			tenant, ok := df.Partition()[partitionTenant].(string)
 			if !ok || df.ContentType() != iceberg.EntryContentData {

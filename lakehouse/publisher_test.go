@@ -281,11 +281,13 @@ func TestNoBoundsOfText(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		entries, err := manifests[0].FetchEntries(l.cat.IO(), true)
-		if err != nil {
-			t.Fatal(err)
+		var lower map[int][]byte
+		for e, err := range manifests[0].Entries(l.cat.IO(), true) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			lower = e.DataFile().LowerBoundValues()
 		}
-		lower := entries[0].DataFile().LowerBoundValues()
 		for _, f := range tbl.Schema().Fields() {
 			want := false
 			for _, b := range bounded {
