@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -134,7 +135,7 @@ func (r *trial) run() (clean bool) {
 }
 
 func (r *trial) round(tenant string, round int) (clean bool) {
-	clean = r.do(tenant, r.create(round), r.create(round))
+	clean = r.together(tenant, []ingest.Command{r.create(round), r.create(round)}, []ingest.Command{r.create(round)})
 	if living := r.living[tenant]; len(living) > 1 {
 		last := living[len(living)-1]
 		clean = r.do(tenant, r.change(ingest.OpUpdate, last), r.change(ingest.OpVerb, last)) && clean
@@ -180,43 +181,80 @@ func (r *trial) change(op ingest.Op, id string) ingest.Command {
 	return ingest.Command{Op: op, Noun: "Contact", ID: id, Verb: "qualify", IdempotencyKey: token, Body: body(pairs...)}
 }
 
-// do sends commands in one call. A call whose outcome is unknown is sent again, with the same keys, every second time.
+// do sends commands in one call.
 func (r *trial) do(tenant string, cmds ...ingest.Command) (clean bool) {
-	numbers := make([]int, len(cmds))
-	for i, c := range cmds {
-		token := c.Body.Text("token")
-		if c.Op == ingest.OpDelete {
-			token = "delete " + c.ID
-		}
-		numbers[i] = r.promises.add(tenant, token)
-	}
-	attempts := 1 + r.tokens%2
-	var results []ingest.Result
-	var err error
-	unknown := false
-	for range attempts {
-		r.within("write", func() { results, err = r.house.store.Do(context.Background(), tenant, cmds) })
-		unknown = unknown || problem.Is(err, problem.OutcomeUnknown)
-		if err == nil {
-			break
+	return r.together(tenant, cmds)
+}
+
+// together sends several calls at once, so that they may share a commit.
+func (r *trial) together(tenant string, calls ...[]ingest.Command) (clean bool) {
+	sent := make([]*sending, len(calls))
+	for i, cmds := range calls {
+		sent[i] = &sending{tenant: tenant, cmds: cmds, attempts: 1 + (r.tokens+i)%2}
+		for _, c := range cmds {
+			sent[i].numbers = append(sent[i].numbers, r.promises.add(tenant, tokenOfCommand(c)))
 		}
 	}
-	for i, n := range numbers {
+	r.within("write", func() {
+		var all sync.WaitGroup
+		for _, s := range sent {
+			all.Go(func() { s.send(r.house.store) })
+		}
+		all.Wait()
+	})
+	clean = true
+	for _, s := range sent {
+		r.note(s)
+		clean = clean && s.err == nil
+	}
+	return clean
+}
+
+func tokenOfCommand(c ingest.Command) string {
+	if c.Op == ingest.OpDelete {
+		return "delete " + c.ID
+	}
+	return c.Body.Text("token")
+}
+
+// sending is a call and its answers.
+type sending struct {
+	tenant   string
+	cmds     []ingest.Command
+	numbers  []int // of the commands' promises
+	attempts int   // a call that fails is sent again, with the same keys, as often as this
+	results  []ingest.Result
+	err      error // of the last attempt
+	unknown  bool  // the outcome of some attempt
+}
+
+func (s *sending) send(store *ingest.Store) {
+	for range s.attempts {
+		s.results, s.err = store.Do(context.Background(), s.tenant, s.cmds)
+		if s.err == nil {
+			return
+		}
+		s.unknown = s.unknown || problem.Is(s.err, problem.OutcomeUnknown)
+	}
+}
+
+// note keeps what a call was told, in the trace too.
+func (r *trial) note(s *sending) {
+	for i, n := range s.numbers {
 		switch {
-		case err == nil && results[i].Err == nil:
-			e := results[i].Event
+		case s.err == nil && s.results[i].Err == nil:
+			e := s.results[i].Event
 			r.promises.keep(n, e.Target, e.Version)
-			if cmds[i].Op == ingest.OpCreate {
-				r.living[tenant] = append(r.living[tenant], e.Target)
+			if s.cmds[i].Op == ingest.OpCreate {
+				r.living[s.tenant] = append(r.living[s.tenant], e.Target)
 			}
-		case !unknown:
-			r.promises.refuse(n)
-		default:
+		case s.unknown && (s.err != nil || s.cmds[i].IdempotencyKey == ""):
 			continue
+		default:
+			r.promises.refuse(n)
 		}
 		r.in.Mark(strconv.Itoa(n))
 	}
-	return err == nil
 }
 
 // recovers holds a running house, whose disk works again, to serving and publishing without a restart.
@@ -292,21 +330,43 @@ func TestFailTheNthOperation(t *testing.T) {
 	for _, kind := range fault.Kinds() {
 		t.Run(string(kind), func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "data")
-			prepared := prepare(t, dir)
-			for n := first(); ; n = next(n) {
-				plan := fault.Plan{Kind: kind, N: n}
-				r := newTrial(t, prepared, dir, plan)
-				clean := r.run()
-				counted := r.in.Count()
-				if r.finish(plan) {
-					if !clean {
-						t.Error("the clean run was not clean")
-					}
-					t.Logf("%d operations", counted)
-					return
-				}
-			}
+			failEach(t, kind, prepare(t, dir), dir)
 		})
+	}
+	t.Run("from an empty folder", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "data")
+		failEach(t, fault.EIO, t.TempDir(), dir)
+	})
+}
+
+// failEach runs trials that fail one operation after the other, until none is left to fail.
+func failEach(t *testing.T, kind fault.Kind, prepared, dir string) {
+	for n := first(); ; n = next(n) {
+		plan := fault.Plan{Kind: kind, N: n}
+		r := newTrial(t, prepared, dir, plan)
+		clean := r.run()
+		counted := r.in.Count()
+		if r.finish(plan) {
+			if !clean {
+				t.Error("the clean run was not clean")
+			}
+			t.Logf("%d operations", counted)
+			return
+		}
+	}
+}
+
+// TestFullDisk lets every operation that needs space fail from the n-th on, and then gives space again.
+func TestFullDisk(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	prepared := prepare(t, dir)
+	for _, n := range []int{1, 30, 200} {
+		plan := fault.Plan{Kind: fault.NoSpace, N: n, Times: -1}
+		r := newTrial(t, prepared, dir, plan)
+		if r.run() {
+			t.Errorf("n = %d: nothing failed", n)
+		}
+		r.finish(plan)
 	}
 }
 
