@@ -3,6 +3,7 @@ package query
 import (
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -184,37 +185,36 @@ func (c *compiler) in(v value, operands []jsontext.Value) {
 		c.columnIn(v, operands)
 		return
 	}
-	if len(operands) == 0 {
-		c.write("false")
+	if v.kind == leafJSON {
+		c.inJSON(v, operands)
 		return
 	}
-	for i, operand := range operands {
-		if i > 0 {
-			c.write(" or ")
-		}
-		c.compare(v, opEqual, operand)
-	}
+	equal := func(operand jsontext.Value) bool { return operand.Kind() == '"' && entity.Unquote(operand) == v.text }
+	c.write(strconv.FormatBool(v.kind == leafType && slices.ContainsFunc(operands, equal)))
 }
 
 // columnIn writes membership for a typed column; operands of another type are equal to nothing.
 func (c *compiler) columnIn(v value, operands []jsontext.Value) {
-	first := true
-	for _, operand := range operands {
-		b, ok := c.operand(v.column, opEqual, operand)
-		if !ok || b.widen {
-			continue
+	sources := map[bool]string{false: v.sql(), true: "cast(" + v.sql() + " as double)"}
+	c.write("(false")
+	for _, widen := range []bool{false, true} {
+		first := true
+		for _, operand := range operands {
+			b, ok := c.operand(v.column, opEqual, operand)
+			if !ok || b.widen != widen {
+				continue
+			}
+			if first {
+				c.write(" or ", sources[widen], " in (")
+			} else {
+				c.write(", ")
+			}
+			first = false
+			c.bound(b)
 		}
-		if first {
-			c.write(v.sql(), " in (")
-		} else {
-			c.write(", ")
+		if !first {
+			c.write(")")
 		}
-		first = false
-		c.bound(b)
-	}
-	if first {
-		c.write("false")
-		return
 	}
 	c.write(")")
 }
