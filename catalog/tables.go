@@ -175,7 +175,8 @@ func NewMetadata(
 	}
 	steps := []error{b.SetUUID(uuid.New()), b.SetLoc(location), b.AddSchema(schema), b.SetCurrentSchemaID(-1)}
 	steps = append(steps, b.AddPartitionSpec(&spec, true), b.SetDefaultSpecID(-1))
-	steps = append(steps, b.AddSortOrder(&table.UnsortedSortOrder), b.SetDefaultSortOrderID(-1), b.SetProperties(props))
+	unsorted := table.UnsortedSortOrder // a copy: the builder writes to what it is given
+	steps = append(steps, b.AddSortOrder(&unsorted), b.SetDefaultSortOrderID(-1), b.SetProperties(props))
 	if err := errors.Join(steps...); err != nil {
 		return nil, fmt.Errorf("build metadata of %s: %w", location, err)
 	}

@@ -42,10 +42,11 @@ func demoCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return serve(cmd.Context(), cfg, out, func(ctx context.Context, srv *server.Server) error {
+			cfg.Prepare = func(ctx context.Context, srv *server.Server) error {
 				d := demonstration{srv: srv, dir: dir, tenants: demo.Tenants(data), mended: data.Mended, out: out, progress: progress}
 				return d.prepare(ctx)
-			})
+			}
+			return serve(cmd.Context(), cfg, out)
 		},
 	}
 	cmd.Flags().StringVar(&addr, "addr", environment("HEADLESSLY_ADDR", "127.0.0.1:8787"), "address to listen on (HEADLESSLY_ADDR)")

@@ -33,7 +33,7 @@ func serveCommand() *cobra.Command {
 				data = filepath.Join(cache, "headlessly", "data")
 			}
 			cfg := server.Config{Addr: addr, Data: data, Version: version()}
-			return serve(cmd.Context(), cfg, cmd.OutOrStdout(), nil)
+			return serve(cmd.Context(), cfg, cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVar(&addr, "addr", environment("HEADLESSLY_ADDR", "127.0.0.1:8787"), "address to listen on (HEADLESSLY_ADDR)")
@@ -41,24 +41,19 @@ func serveCommand() *cobra.Command {
 	return cmd
 }
 
-// serve opens a server, runs prepare on it, says on out that it is ready, and serves until ctx ends or the process is asked
-// to stop. A second such request ends the process at once.
-func serve(ctx context.Context, cfg server.Config, out io.Writer, prepare func(context.Context, *server.Server) error) error {
+// serve opens a server, says on out that it is ready, and serves until ctx ends or the process is asked to stop. A second
+// such request ends the process at once.
+func serve(ctx context.Context, cfg server.Config, out io.Writer) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	srv, err := server.Open(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	if prepare != nil {
-		err = prepare(ctx, srv)
-	}
-	if err == nil {
-		fmt.Fprintf(out, "listening on %s\n", srv.URL())
-		select {
-		case <-ctx.Done():
-		case err = <-srv.Failed():
-		}
+	fmt.Fprintf(out, "listening on %s\n", srv.URL())
+	select {
+	case <-ctx.Done():
+	case err = <-srv.Failed():
 	}
 	stop()
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)

@@ -26,6 +26,9 @@ type Config struct {
 	Addr string // 127.0.0.1:8787; port 0 is any free one
 	Data string // the data folder
 
+	// Prepare runs before the first request is served; its error ends Open. Connections wait meanwhile.
+	Prepare func(context.Context, *Server) error
+
 	Interval time.Duration    // 1 s between two publishings
 	Step     func(string)     // called at each step of publishing, for tests
 	Hooks    *ingest.Hooks    // none
@@ -80,7 +83,11 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("find data folder: %w", err)
 	}
 	s := &Server{cfg: cfg, failed: make(chan error, 1)}
-	if err := s.open(ctx); err != nil {
+	err = s.open(ctx)
+	if err == nil && cfg.Prepare != nil {
+		err = cfg.Prepare(ctx, s)
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.closeParts(context.WithoutCancel(ctx)))
 	}
 	go s.serve()
