@@ -47,6 +47,7 @@ type batch struct {
 	head int64 // seq of the last event, committed or in the batch
 	last int64 // no event may bear an earlier timestamp: the last event's, or what SeqAt has promised
 	slow bool  // a hook took long: commit now
+	size int   // bytes of the events' documents
 
 	records  []*record
 	subjects map[string]*subject // by id: changed in the batch, or read
@@ -191,6 +192,7 @@ func (b *batch) add(r *record, s *subject, before *subject) {
 	b.onUndo(func() { b.head, b.last, b.records = head, last, b.records[:n] })
 	b.head, b.last = r.Seq, r.Timestamp
 	b.records = append(b.records, r)
+	b.size += len(r.Data) + len(r.Before) + len(r.Changes) + len(r.Input)
 	putIn(b, b.subjects, s.id, s)
 
 	if b.tallies == nil {
@@ -279,6 +281,11 @@ func (b *batch) write(c *conn) error {
 	}
 	for key, k := range b.keys {
 		if err := c.exec(sqlPutKey, key, k.hash[:], k.seq, k.at); err != nil {
+			return err
+		}
+	}
+	if n := len(b.keys); n > 0 { // expired keys go twice as fast as new ones come
+		if err := c.exec(sqlDropKeys, b.now-b.w.cfg.IdempotencyTTL.Milliseconds(), int64(2*n)); err != nil {
 			return err
 		}
 	}

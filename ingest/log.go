@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"database/sql/driver"
 )
@@ -56,7 +57,7 @@ func (c *conn) checkFormat(tenant string) error {
 	} else if !made {
 		return c.script("BEGIN IMMEDIATE;" + schema + fmt.Sprintf("INSERT INTO meta VALUES ('format', %d), ('tenant', '%s'); COMMIT;", formatVersion, tenant))
 	}
-	v, _, err := c.getInt("SELECT value FROM meta WHERE key = 'format'")
+	v, _, err := c.getInt(sqlGetMeta, "format")
 	if err != nil {
 		return err
 	}
@@ -65,6 +66,10 @@ func (c *conn) checkFormat(tenant string) error {
 	}
 	return nil
 }
+
+// seal makes a commit of its own. Behind a failed one it keeps what that one left in an old write-ahead log from coming
+// back after a power cut: neither the log's removal nor its truncation is durable by itself.
+func (c *conn) seal() error { return c.exec(sqlPutMeta, "sealed", time.Now().UnixMilli()) }
 
 // errCheckpointBusy says that a reader kept a checkpoint from finishing.
 var errCheckpointBusy = errors.New("checkpoint: a reader is in the way")

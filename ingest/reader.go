@@ -29,7 +29,7 @@ type readers struct {
 	cond   *sync.Cond // signalled when a connection comes back; uses mu
 	idle   []*conn    // guarded by mu
 	opened int        // guarded by mu: idle and lent
-	closed bool       // guarded by mu: closeAll waits for the lent ones
+	closed bool       // guarded by mu: nobody gets a connection until reopen
 }
 
 // use lends f a connection.
@@ -79,7 +79,7 @@ func (r *readers) give(c *conn) {
 	r.cond.Broadcast()
 }
 
-// closeAll waits for the lent connections and closes all; the pool may be used again afterwards.
+// closeAll waits for the lent connections and closes all; nobody gets another one until reopen.
 func (r *readers) closeAll() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -94,7 +94,14 @@ func (r *readers) closeAll() {
 	for _, c := range r.idle {
 		_ = c.close() // a reader has nothing to lose
 	}
-	r.idle, r.opened, r.closed = nil, 0, false
+	r.idle, r.opened = nil, 0
+}
+
+// reopen lets the pool be used again after closeAll.
+func (r *readers) reopen() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = false
 }
 
 // closeIdle closes the connections nobody uses.

@@ -57,6 +57,7 @@ CREATE TABLE IF NOT EXISTS idempotency (
   seq INTEGER NOT NULL,
   at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS idempotency_at ON idempotency (at);
 CREATE TABLE IF NOT EXISTS hook_failure (
   id INTEGER PRIMARY KEY,
   event INTEGER NOT NULL,
@@ -79,13 +80,15 @@ const (
 	sqlPutTally    = "INSERT OR REPLACE INTO tally (noun, live, last) VALUES (?,?,?)"
 	sqlPutKey      = "INSERT OR REPLACE INTO idempotency (key, hash, seq, at) VALUES (?,?,?,?)"
 	sqlGetKey      = "SELECT hash, seq, at FROM idempotency WHERE key = ?"
-	sqlDropKeys    = "DELETE FROM idempotency WHERE at < ?"
+	sqlDropKeys    = "DELETE FROM idempotency WHERE key IN (SELECT key FROM idempotency WHERE at < ? ORDER BY at LIMIT ?)"
 	sqlPutFailure  = "INSERT INTO hook_failure (event, hook, message, at) VALUES (?,?,?,?)"
 	sqlGetData     = "SELECT data, crc FROM log WHERE seq = ?"
 	sqlGetTime     = "SELECT at FROM log WHERE seq = ?"
 	sqlGetEvent    = "SELECT " + logColumns + " FROM log WHERE seq = ?"
 	sqlGetEventSeq = "SELECT seq FROM log WHERE id = ?"
 	sqlGetHead     = "SELECT seq, at FROM log ORDER BY seq DESC LIMIT 1"
+	sqlPutMeta     = "INSERT OR REPLACE INTO meta (key, value) VALUES (?,?)"
+	sqlGetMeta     = "SELECT value FROM meta WHERE key = ?"
 	sqlAllTallies  = "SELECT noun, live, last FROM tally"
 
 	// The last event of an entity at or below a seq, and the one with a version.

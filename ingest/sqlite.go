@@ -27,7 +27,8 @@ type statement struct {
 // cacheKB bounds a connection's page cache: 1,000 tenants × 2 connections must fit beside everything else (correctness 7).
 const cacheKB = 256
 
-// openConn opens a connection to a log file. A reader refuses to change anything; mode is a URI mode: rw, rwc.
+// openConn opens a connection to a log file. A reader refuses to change anything; mode is a URI mode: rw, or rwc to make
+// the file.
 func openConn(path, vfs, mode string, reader bool) (*conn, error) {
 	q := url.Values{"mode": {mode}, "_busy_timeout": {"5000"}, "_txlock": {"immediate"}}
 	if vfs != "" {
@@ -40,12 +41,14 @@ func openConn(path, vfs, mode string, reader bool) (*conn, error) {
 	}
 	out := &conn{db: c.(*sqlite3.SQLiteConn), stmts: map[string]*statement{}}
 	pragmas := []string{
-		"PRAGMA auto_vacuum=INCREMENTAL", // counts only before the first table
 		"PRAGMA journal_mode=WAL",
 		"PRAGMA synchronous=FULL",
 		"PRAGMA wal_autocheckpoint=0", // the writer chooses when, see checkpoint
 		"PRAGMA temp_store=MEMORY",
 		fmt.Sprintf("PRAGMA cache_size=-%d", cacheKB),
+	}
+	if mode == "rwc" { // counts only before the first table; said again, it would be written and synced again
+		pragmas = append([]string{"PRAGMA auto_vacuum=INCREMENTAL"}, pragmas...)
 	}
 	if reader {
 		pragmas = []string{fmt.Sprintf("PRAGMA cache_size=-%d", cacheKB), "PRAGMA query_only=ON", "PRAGMA wal_autocheckpoint=0"}

@@ -41,8 +41,12 @@ type Config struct {
 	Logger         *slog.Logger     // slog.Default()
 }
 
-// janitorPause is the time between two looks for idle tenants.
-const janitorPause = time.Second
+const (
+	// janitorPause is the time between two looks for idle tenants.
+	janitorPause = time.Second
+	// sweepPause is the time between two attempts to open the tenants that could not be opened at the start.
+	sweepPause = 5 * time.Second
+)
 
 func (c *Config) defaults() error {
 	if c.Dir == "" || c.Nouns == nil || c.Registrar == nil {
@@ -98,7 +102,7 @@ type slot struct {
 }
 
 // Open readies the store and opens the tenants listed, those that may hold unpublished events. A tenant whose log cannot
-// be opened fails alone: its calls answer Unavailable.
+// be opened fails alone: its calls answer Unavailable, and it is tried again.
 func Open(ctx context.Context, cfg Config, sweep []string) (*Store, error) {
 	if err := cfg.defaults(); err != nil {
 		return nil, err
@@ -111,16 +115,23 @@ func Open(ctx context.Context, cfg Config, sweep []string) (*Store, error) {
 		s.plans[n.Name] = newPlan(n)
 	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	for _, tenant := range sweep {
+	left := s.sweep(ctx, sweep, func(w *writer) { w.marked.Store(true) })
+	s.ended.Go(func() { s.tidy(left) })
+	return s, nil
+}
+
+// sweep opens tenants that may hold unpublished events and gives those that could not be opened.
+func (s *Store) sweep(ctx context.Context, tenants []string, opened func(*writer)) (left []string) {
+	for _, tenant := range tenants {
 		k, err := s.acquire(ctx, tenant)
-		if err != nil { // acquire has logged it; the tenant answers Unavailable, the others go on
+		if err != nil { // the tenant answers Unavailable, the others go on
+			left = append(left, tenant)
 			continue
 		}
-		k.w.marked.Store(true)
+		opened(k.w)
 		s.release(k)
 	}
-	s.ended.Go(s.tidy)
-	return s, nil
+	return left
 }
 
 // Do runs commands of one tenant in order and answers when the commit that holds them is durable. Each command succeeds or
@@ -262,7 +273,7 @@ func (s *Store) Documents(ctx context.Context, tenant string, seqs []int64) (out
 
 // LastChange is the seq of the noun's last event; 0 if it has none.
 func (s *Store) LastChange(ctx context.Context, tenant, noun string) (seq int64, err error) {
-	err = s.existing(ctx, tenant, func(w *writer) error { seq = w.view.Load().tallies[noun].last; return nil })
+	err = s.existing(ctx, tenant, func(w *writer) error { seq = w.view.Load().tallies[noun].last; return w.readable() })
 	return seq, err
 }
 
@@ -414,11 +425,12 @@ func (s *Store) Close(ctx context.Context) error {
 // finish stops a slot's writer and takes the slot out of the store.
 func (s *Store) finish(ctx context.Context, tenant string, k *slot) error {
 	<-k.ready
-	var err error
-	if k.w != nil {
-		if err = k.w.stop(); err == nil && k.w.marked.Load() && s.published(tenant) >= k.w.view.Load().head {
-			err = s.cfg.Registrar.MarkClosed(context.WithoutCancel(ctx), tenant)
-		}
+	if k.w == nil { // it could not be opened, and has left the store
+		return nil
+	}
+	err := k.w.stop()
+	if err == nil && k.w.marked.Load() && s.published(tenant) >= k.w.view.Load().head {
+		err = s.cfg.Registrar.MarkClosed(context.WithoutCancel(ctx), tenant)
 	}
 	s.mu.Lock()
 	delete(s.slots, tenant)

@@ -181,8 +181,10 @@ func (s *Store) closeAside(tenant string, k *slot) {
 	})
 }
 
-// tidy closes tenants that are idle and published, and read connections nobody has used for a while.
-func (s *Store) tidy() {
+// tidy closes tenants that are idle and published, and read connections nobody has used for a while. It tries again to open
+// the tenants that are left from the start.
+func (s *Store) tidy(left []string) {
+	swept := time.Now()
 	t := time.NewTicker(janitorPause)
 	defer t.Stop()
 	for {
@@ -204,6 +206,9 @@ func (s *Store) tidy() {
 		s.mu.Unlock()
 		for _, w := range quiet {
 			w.readers.closeIdle()
+		}
+		if len(left) > 0 && now.Sub(swept) >= sweepPause {
+			left, swept = s.sweep(s.ctx, left, func(*writer) {}), now // their rows stay on the durable list
 		}
 	}
 }

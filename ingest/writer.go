@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +20,10 @@ const (
 	// writer's turn (correctness 7).
 	passiveAt  = 4 << 20
 	truncateAt = 64 << 20
+	// maxBatchBytes is the size of a batch's events at which no more calls join it: large documents are held several times.
+	maxBatchBytes = 16 << 20
+	// maxDrop is the number of expired idempotency keys that closing a tenant drops at most.
+	maxDrop = 10_000
 	// sizeEvery is the number of commits between two looks at the size of the write-ahead log.
 	sizeEvery = 32
 )
@@ -29,6 +32,7 @@ const (
 type call struct {
 	cmds    []Command
 	results []Result
+	stake   bool      // the batch held something when the call's commands had run: they have written it, or seen it
 	at      time.Time // fixSeq: no later event may bear a timestamp at or before this
 	fix     bool
 	head    int64 // answer to a question: the head when its turn came
@@ -82,12 +86,14 @@ func newWriter(ctx context.Context, cfg *Config, plans map[string]*plan, tenant 
 		queue: make(chan *call, cfg.QueueLength), quit: make(chan struct{}), ended: make(chan struct{}), tallies: map[string]tally{}}
 	w.readers.open = func() (*conn, error) { return openConn(logFile(cfg.Dir, tenant), cfg.VFS, "rw", true) }
 	w.view.Store(&published{tallies: w.tallies})
-	if _, err := os.Stat(logFile(cfg.Dir, tenant)); err == nil {
+	fi, err := os.Stat(logFile(cfg.Dir, tenant))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if err == nil && fi.Size() > 0 { // an empty file is a creation cut short: the first write makes the log
 		if err := w.reopen(); err != nil {
 			return nil, err
 		}
-	} else if !errors.Is(err, os.ErrNotExist) {
-		return nil, err
 	}
 	go w.run()
 	return w, nil
@@ -105,12 +111,15 @@ func (w *writer) reopen() error {
 		return err
 	}
 	head, last, tallies, err := c.summary()
-	if err != nil {
+	floor, _, ferr := c.getInt(sqlGetMeta, "floor")
+	if err = errors.Join(err, ferr); err != nil {
 		return errors.Join(err, c.close())
 	}
 	w.log, w.head, w.last, w.tallies, w.broken = c, head, last, tallies, false
+	w.floor = max(w.floor, floor)
 	w.show()
 	w.exists.Store(true)
+	w.readers.reopen()
 	w.failed.Store(false)
 	return nil
 }
@@ -138,10 +147,16 @@ func (w *writer) show() {
 func (w *writer) run() {
 	defer close(w.ended)
 	for {
+		var again <-chan time.Time
+		if w.broken { // readers wait for it as well: do not leave it to the next writer
+			again = time.After(reopenPause)
+		}
 		select {
 		case c := <-w.queue:
 			w.serve(c)
 			w.rest()
+		case <-again:
+			w.recover()
 		case <-w.quit:
 			for {
 				select {
@@ -164,7 +179,7 @@ func (w *writer) serve(first *call) {
 	b := newBatch(w)
 	calls, n := []*call{first}, len(first.cmds)
 	w.execute(b, first)
-	for n < w.cfg.MaxBatch && !b.slow {
+	for n < w.cfg.MaxBatch && b.size < maxBatchBytes && !b.slow {
 		select {
 		case c := <-w.queue:
 			w.execute(b, c)
@@ -182,6 +197,7 @@ func (w *writer) execute(b *batch, c *call) {
 	for i := range c.cmds {
 		c.results = append(c.results, b.run(&c.cmds[i], "", 0))
 	}
+	c.stake = len(c.cmds) > 0 && !b.empty()
 	if c.fix { // a question about time: every event from now on is later
 		w.floor = max(w.floor, c.at.UnixMilli()+1)
 		b.last = max(b.last, w.floor)
@@ -189,21 +205,16 @@ func (w *writer) execute(b *batch, c *call) {
 	}
 }
 
-// answer gives every call its results. Commands that were refused on their own keep their refusals: those are true
-// whatever became of the batch.
+// answer gives every call its results. Calls that were wholly refused before the batch held anything keep their refusals:
+// those are true whatever became of the batch.
 func (w *writer) answer(calls []*call, err error) {
 	for _, c := range calls {
 		c.head = w.head
-		if err != nil && (w.broken || c.wrote()) {
+		if err != nil && (w.broken || c.stake) {
 			c.err = err
 		}
 		close(c.done)
 	}
-}
-
-// wrote reports whether a call has a stake in its batch.
-func (c *call) wrote() bool {
-	return slices.ContainsFunc(c.results, func(r Result) bool { return r.Event != nil })
 }
 
 // commit makes a batch durable. The error is about all of it.
@@ -240,7 +251,7 @@ func (w *writer) accept(b *batch) {
 // ready sees to it that the tenant has a log and is on the durable list of open tenants, before its first event.
 func (w *writer) ready() error {
 	if !w.marked.Load() {
-		if err := w.cfg.Registrar.MarkOpen(w.ctx, w.tenant); err != nil {
+		if err := w.cfg.Registrar.MarkOpen(context.WithoutCancel(w.ctx), w.tenant); err != nil { // accepted calls are finished
 			w.cfg.Logger.Error("mark tenant open", "tenant", w.tenant, "error", err)
 			return notWritten(err)
 		}
@@ -263,24 +274,30 @@ func (w *writer) ready() error {
 // been reopened and its write-ahead log is empty; then the log itself says whether it holds the batch.
 func (w *writer) settle(b *batch, cause error) error {
 	w.cfg.Logger.Error("commit failed, reopening the log", "tenant", w.tenant, "error", cause)
-	w.broken = true
-	w.failed.Store(true)
+	w.stumble()
 	if !w.recover() {
-		p := problem.New(problem.OutcomeUnknown, "the outcome of this write cannot be known yet; retry with the same Idempotency-Key")
-		p.Cause, p.RetryAfter = cause, time.Second
-		return p
+		return outcomeUnknown(cause)
 	}
-	var held *record
 	if len(b.records) > 0 && w.head >= b.head {
-		var err error
-		if held, err = w.log.getRecord(sqlGetEvent, b.head); err != nil {
-			return unavailable()
+		held, err := w.log.getRecord(sqlGetEvent, b.head)
+		if err != nil {
+			return outcomeUnknown(errors.Join(cause, err))
+		}
+		if held != nil && held.ID == b.records[len(b.records)-1].ID {
+			return nil // it is on disk after all, and recover has shown it
 		}
 	}
-	if held != nil && held.ID == b.records[len(b.records)-1].ID {
-		return nil // it is on disk after all, and recover has shown it
+	if err := w.log.seal(); err != nil {
+		w.stumble()
+		return outcomeUnknown(errors.Join(cause, err))
 	}
 	return notWritten(cause)
+}
+
+// stumble has the log reopened before anything of it is served.
+func (w *writer) stumble() {
+	w.broken = true
+	w.failed.Store(true)
 }
 
 // recover closes every connection of the tenant and opens the log anew. It reports success; after a failure it waits
@@ -343,14 +360,29 @@ func (w *writer) stop() error {
 	<-w.ended
 	w.checkpointer.Wait()
 	w.readers.closeAll()
-	if w.log == nil {
-		return nil
+	var err error
+	switch {
+	case w.broken:
+		err = errors.New("the outcome of its last batch is not known")
+	case w.log != nil:
+		err = w.tidyLog()
 	}
-	err := w.log.exec(sqlDropKeys, w.clock().Add(-w.cfg.IdempotencyTTL).UnixMilli())
+	if w.log != nil {
+		err = errors.Join(err, w.log.close())
+	}
+	return err
+}
+
+// tidyLog drops what nobody asks for any more, keeps what SeqAt has promised, and empties the write-ahead log.
+func (w *writer) tidyLog() error {
+	err := w.log.exec(sqlDropKeys, w.clock().Add(-w.cfg.IdempotencyTTL).UnixMilli(), int64(maxDrop))
+	if err == nil && w.floor > w.last {
+		err = w.log.exec(sqlPutMeta, "floor", w.floor)
+	}
 	if err == nil {
 		err = w.log.checkpoint("TRUNCATE")
 	}
-	return errors.Join(err, w.log.close())
+	return err
 }
 
 func fileSize(path string) int64 {
@@ -371,6 +403,13 @@ func notWritten(cause error) error {
 	return p
 }
 
+// outcomeUnknown is the answer to a batch that may be on disk.
+func outcomeUnknown(cause error) error {
+	p := problem.New(problem.OutcomeUnknown, "the outcome of this write cannot be known yet; retry with the same Idempotency-Key")
+	p.Cause, p.RetryAfter = cause, time.Second
+	return p
+}
+
 func unavailable() error {
 	p := problem.New(problem.Unavailable, "the tenant's log is being reopened")
 	p.RetryAfter = time.Second
@@ -383,19 +422,34 @@ func busy(n int) error {
 	return p
 }
 
-// submit queues a call and waits for its answer. A call that was queued runs, whatever becomes of ctx.
+// submit queues a call and waits for its answer. A call that was queued runs, whatever becomes of ctx, unless the writer
+// has stopped.
 func (w *writer) submit(ctx context.Context, c *call) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	c.done = make(chan struct{})
 	select {
+	case <-w.quit:
+		return shuttingDown()
+	default:
+	}
+	select {
 	case w.queue <- c:
 	default:
 		return busy(cap(w.queue))
 	}
-	<-c.done
-	return c.err
+	select {
+	case <-c.done:
+		return c.err
+	case <-w.ended: // nobody takes from the queue any more
+	}
+	select {
+	case <-c.done:
+		return c.err
+	default:
+		return shuttingDown()
+	}
 }
 
 // readable refuses to read a log that is being reopened.

@@ -1,0 +1,422 @@
+package ingest_test
+
+import (
+	"context"
+	"database/sql"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"headless.ly/catalog/entity"
+	"headless.ly/catalog/fault"
+	"headless.ly/catalog/problem"
+	"headless.ly/ingest"
+	"headless.ly/lakehouse"
+)
+
+// faulty opens a store on a disk that can be told to fail.
+func faulty(t *testing.T, change func(*ingest.Config)) (*bench, *fault.Injector) {
+	t.Helper()
+	dir := t.TempDir()
+	in, err := fault.New(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vfs := in.NewVFS(false)
+	t.Cleanup(func() {
+		if err := vfs.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	b := open(t, func(c *ingest.Config) {
+		c.Dir, c.VFS = dir, vfs.Name()
+		if change != nil {
+			change(c)
+		}
+	})
+	t.Cleanup(func() { in.Arm(fault.Plan{}) })
+	return b, in
+}
+
+// soon fails the test if f does not end.
+func soon(t *testing.T, what string, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); f() }()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal(what, "is stuck")
+	}
+}
+
+func onLog(op fault.Op, suffix string) func(fault.Op, string) bool {
+	return func(o fault.Op, path string) bool { return o == op && strings.HasSuffix(path, suffix) }
+}
+
+// TestCallsEndWithTheStore closes a store under calls that take many batches.
+func TestCallsEndWithTheStore(t *testing.T) {
+	many := make([]ingest.Command, 2000)
+	for i := range many {
+		many[i] = create(t, "Contact", `{"name":"A"}`)
+	}
+	for range 20 {
+		b := open(t, func(c *ingest.Config) { c.MaxBatch = 1 })
+		b.one("acme", many[0])
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				if _, err := b.Do(context.Background(), "acme", many); !problem.Is(err, problem.Unavailable) {
+					t.Errorf("a call that was cut short: %v", err)
+				}
+			})
+		}
+		time.Sleep(5 * time.Millisecond)
+		if err := b.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		soon(t, "a caller", wg.Wait)
+	}
+}
+
+// closing waits until the store refuses new calls.
+func (b *bench) closing() {
+	for {
+		if _, err := b.Do(context.Background(), "nobody", nil); err != nil {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// TestCloseWhileATenantFailsToOpen closes a store while a tenant is being opened, in vain.
+func TestCloseWhileATenantFailsToOpen(t *testing.T) {
+	b, in := faulty(t, nil)
+	b.one("acme", create(t, "Contact", `{"name":"A"}`))
+	b.reopen()
+	opening, fail := make(chan struct{}), make(chan struct{})
+	in.Arm(fault.Plan{Kind: fault.EIO, N: 1, Times: -1, Match: func(fault.Op, string) bool {
+		select {
+		case <-fail:
+		default:
+			close(opening)
+			<-fail
+		}
+		return true
+	}})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_, err := b.Head(context.Background(), "acme")
+		if !problem.Is(err, problem.Unavailable) {
+			t.Error(err)
+		}
+	})
+	<-opening
+	wg.Go(func() {
+		if err := b.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	b.closing()
+	close(fail)
+	soon(t, "close", wg.Wait)
+}
+
+// TestReadersEndWithTheStore closes a store between two pages of a read: no connection may be opened behind its back.
+func TestReadersEndWithTheStore(t *testing.T) {
+	b, _ := faulty(t, nil) // its disk complains of files left open
+	many := make([]ingest.Command, 2500)
+	for i := range many {
+		many[i] = create(t, "Contact", `{"name":"A"}`)
+	}
+	if _, err := b.Do(context.Background(), "acme", many); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	err := b.Read(context.Background(), "acme", lakehouse.Range{}, func(*lakehouse.Event) error {
+		if n++; n == 1 {
+			return b.Close(context.Background())
+		}
+		return nil
+	})
+	if !problem.Is(err, problem.Unavailable) {
+		t.Errorf("%d events, %v", n, err)
+	}
+}
+
+// TestReadsRecoverWithoutWrites breaks the log for a while: readers must not have to wait for somebody to write.
+func TestReadsRecoverWithoutWrites(t *testing.T) {
+	b, in := faulty(t, nil)
+	b.one("acme", create(t, "Contact", `{"name":"A"}`))
+	in.Arm(fault.Plan{Kind: fault.EIO, N: 1, Times: -1})
+	_, err := b.Do(context.Background(), "acme", []ingest.Command{create(t, "Contact", `{"name":"B"}`)})
+	wantCode(t, err, problem.OutcomeUnknown)
+	if _, err := b.LastChange(context.Background(), "acme", "Contact"); !problem.Is(err, problem.Unavailable) {
+		t.Errorf("a broken log was read: %v", err)
+	}
+	in.Arm(fault.Plan{})
+	soon(t, "a reader", func() {
+		for {
+			_, err := b.Head(context.Background(), "acme")
+			if err == nil {
+				return
+			}
+			wantCode(t, err, problem.Unavailable)
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+	b.check("acme")
+}
+
+// TestBrokenTenantStaysListed closes a tenant whose last batch may or may not be in the log.
+func TestBrokenTenantStaysListed(t *testing.T) {
+	reg := &registrar{}
+	b, in := faulty(t, func(c *ingest.Config) { c.Registrar = reg })
+	b.one("acme", create(t, "Contact", `{"name":"A"}`))
+	in.Arm(fault.Plan{Kind: fault.EIO, N: 1, Times: -1})
+	_, err := b.Do(context.Background(), "acme", []ingest.Command{create(t, "Contact", `{"name":"B"}`)})
+	wantCode(t, err, problem.OutcomeUnknown)
+	if err := b.Close(context.Background()); err == nil {
+		t.Error("a broken tenant was closed as a clean one")
+	}
+	if !reg.has("acme") {
+		t.Error("a tenant with an unknown outcome left the list of open tenants")
+	}
+	in.Arm(fault.Plan{})
+	b.reopen()
+	b.check("acme")
+}
+
+// TestRefusalsBehindAFailedBatch lets a command be refused because of one in the same batch, which then fails.
+func TestRefusalsBehindAFailedBatch(t *testing.T) {
+	hooks, block, waiting := &ingest.Hooks{}, make(chan struct{}), make(chan struct{}, 9)
+	b, in := faulty(t, func(c *ingest.Config) { c.Hooks = hooks })
+	b.one("acme", create(t, "Organization", `{"name":"A"}`))
+	hooks.Before("block", "Contact", "create", func(context.Context, ingest.BeforeCall) (entity.Object, error) {
+		waiting <- struct{}{}
+		<-block
+		return nil, nil
+	})
+	var wg sync.WaitGroup
+	answers := make([]error, 2)
+	send := func(i int) {
+		wg.Go(func() {
+			rs, err := b.Do(context.Background(), "acme", []ingest.Command{create(t, "Contact", `{"name":"A","email":"a@x.org"}`)})
+			if err == nil {
+				err = rs[0].Err
+			}
+			answers[i] = err
+		})
+	}
+	send(0)
+	<-waiting
+	send(1)
+	for b.Status("acme").Queued == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	in.Arm(fault.Plan{Kind: fault.EIO, N: 1, Match: onLog(fault.Write, "-wal")})
+	close(block)
+	wg.Wait()
+	if len(in.Fired()) == 0 {
+		t.Fatal("nothing failed")
+	}
+	for i, err := range answers {
+		if problem.Is(err, problem.Conflict) {
+			t.Errorf("call %d: %v, of a batch that is not in the log", i, err)
+		}
+	}
+	if counts, err := b.Counts(context.Background(), "acme"); err != nil || counts["Contact"] != 0 {
+		t.Errorf("%v %v", counts, err)
+	}
+}
+
+// TestRefusedCommitStaysAway fails the sync of a commit whose data reached the disk, and cuts the power right behind the
+// answer.
+func TestRefusedCommitStaysAway(t *testing.T) {
+	b, in := faulty(t, nil)
+	b.one("acme", create(t, "Contact", `{"name":"A"}`))
+	in.Arm(fault.Plan{Kind: fault.SyncKept, N: 1, Match: onLog(fault.Sync, "-wal")})
+	_, err := b.Do(context.Background(), "acme", []ingest.Command{create(t, "Contact", `{"name":"B"}`)})
+	if len(in.Fired()) != 1 {
+		t.Fatal(in.Fired())
+	}
+	refused := problem.Is(err, problem.Unavailable)
+	dir := t.TempDir()
+	if _, err := in.Trace().Replay(in.Trace().Len(), dir, nil); err != nil {
+		t.Fatal(err)
+	}
+	after := open(t, func(c *ingest.Config) { c.Dir = dir })
+	if n := len(after.log("acme")); refused && n != 1 || n < 1 {
+		t.Errorf("answered %v; %d events after a power cut", err, n)
+	}
+	b.check("acme")
+}
+
+// TestAcceptedFirstWriteIsFinished closes a store while a tenant's first write waits in the queue.
+func TestAcceptedFirstWriteIsFinished(t *testing.T) {
+	reg := &patientRegistrar{}
+	hooks, block, waiting := &ingest.Hooks{}, make(chan struct{}), make(chan struct{}, 9)
+	b := open(t, func(c *ingest.Config) { c.Hooks, c.Registrar = hooks, reg })
+	hooks.Before("block", "*", "*", func(context.Context, ingest.BeforeCall) (entity.Object, error) {
+		waiting <- struct{}{}
+		<-block
+		return nil, nil
+	})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		rs, err := b.Do(context.Background(), "acme", []ingest.Command{create(t, "Contact", `{"name":"A"}`)})
+		if err != nil || rs[0].Err != nil {
+			t.Errorf("an accepted write: %v %v", err, rs)
+		}
+	})
+	<-waiting
+	wg.Go(func() {
+		if err := b.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	b.closing()
+	time.Sleep(10 * time.Millisecond)
+	close(block)
+	soon(t, "close", wg.Wait)
+}
+
+// patientRegistrar minds its context, as a database does.
+type patientRegistrar struct{ registrar }
+
+func (r *patientRegistrar) MarkOpen(ctx context.Context, t string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return r.registrar.MarkOpen(ctx, t)
+}
+
+// TestSweepTriesAgain starts while the disk of a tenant with unpublished events fails.
+func TestSweepTriesAgain(t *testing.T) {
+	b, in := faulty(t, func(c *ingest.Config) { c.Published = func(string) int64 { return 0 } })
+	b.one("acme", create(t, "Contact", `{"name":"A"}`))
+	if err := b.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	in.Arm(fault.Plan{Kind: fault.EIO, N: 1, Times: -1})
+	s, err := ingest.Open(context.Background(), b.cfg, []string{"acme"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Store = s
+	if len(b.Heads()) != 0 {
+		t.Fatal("opened on a failing disk")
+	}
+	in.Arm(fault.Plan{})
+	soon(t, "the sweep", func() {
+		for b.Heads()["acme"] != 1 {
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+}
+
+// TestFixedInstantsOutliveTheWriter asks for an instant, and closes the tenant before the clock steps back.
+func TestFixedInstantsOutliveTheWriter(t *testing.T) {
+	var mu sync.Mutex
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	step := func(d time.Duration) { mu.Lock(); defer mu.Unlock(); now = now.Add(d) }
+	b := open(t, func(c *ingest.Config) { c.Clock = func() time.Time { mu.Lock(); defer mu.Unlock(); return now } })
+	b.one("acme", create(t, "Contact", `{"name":"A"}`))
+	step(time.Minute)
+	at := now.Add(-time.Second)
+	if seq, err := b.SeqAt(context.Background(), "acme", at); err != nil || seq != 1 {
+		t.Fatal(seq, err)
+	}
+	b.reopen()
+	late := create(t, "Contact", `{"name":"late"}`)
+	late.At = at
+	wantCode(t, b.try("acme", late).Err, problem.InvalidRequest)
+	step(-30 * time.Second)
+	b.one("acme", create(t, "Contact", `{"name":"B"}`))
+	step(time.Minute)
+	if seq, err := b.SeqAt(context.Background(), "acme", at); err != nil || seq != 1 {
+		t.Errorf("SeqAt answered 1, and now %d %v", seq, err)
+	}
+	b.check("acme")
+}
+
+// TestKeysAreForgotten writes with keys for days without a pause.
+func TestKeysAreForgotten(t *testing.T) {
+	var mu sync.Mutex
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	b := open(t, func(c *ingest.Config) { c.Clock = func() time.Time { mu.Lock(); defer mu.Unlock(); return now } })
+	for i := range 200 {
+		c := create(t, "Contact", `{"name":"A"}`)
+		c.IdempotencyKey = strings.Repeat("k", i+1)
+		b.one("acme", c)
+		if r := b.try("acme", c); !r.Replayed {
+			t.Fatalf("not replayed: %+v", r)
+		}
+		mu.Lock()
+		now = now.Add(time.Hour)
+		mu.Unlock()
+	}
+	if n := keys(t, b); n > 30 {
+		t.Errorf("%d keys are kept", n)
+	}
+	old := create(t, "Contact", `{"name":"A"}`)
+	old.IdempotencyKey = "k"
+	if r := b.try("acme", old); r.Err != nil || r.Replayed {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestBatchesAreBoundedInBytes queues large documents behind a blocked command and tells batches by their timestamps.
+func TestBatchesAreBoundedInBytes(t *testing.T) {
+	hooks, block, waiting := &ingest.Hooks{}, make(chan struct{}), make(chan struct{}, 9)
+	var mu sync.Mutex
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	b := open(t, func(c *ingest.Config) {
+		c.Hooks = hooks
+		c.Clock = func() time.Time { mu.Lock(); defer mu.Unlock(); now = now.Add(time.Millisecond); return now }
+	})
+	remove := hooks.Before("block", "*", "*", func(context.Context, ingest.BeforeCall) (entity.Object, error) {
+		waiting <- struct{}{}
+		<-block
+		return nil, nil
+	})
+	large := create(t, "Contact", `{"name":"A","text":"`+strings.Repeat("x", 6<<20)+`"}`)
+	var wg sync.WaitGroup
+	for i := range 9 {
+		wg.Go(func() { b.one("acme", large) })
+		if i == 0 {
+			<-waiting
+		}
+	}
+	for b.Status("acme").Queued < 8 {
+		time.Sleep(time.Millisecond)
+	}
+	remove()
+	close(block)
+	wg.Wait()
+	batches := map[int64]int{}
+	for _, e := range b.log("acme") {
+		batches[e.Timestamp]++
+	}
+	for _, n := range batches {
+		if n > 4 {
+			t.Errorf("%d documents of 6 MB share a batch", n)
+		}
+	}
+}
+
+// keys counts the idempotency keys in acme's log file.
+func keys(t *testing.T, b *bench) (n int) {
+	t.Helper()
+	db, err := sql.Open("sqlite3", "file:"+filepath.Join(b.cfg.Dir, "tenants", "acme", "log.db")+"?mode=ro")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.QueryRow("SELECT count(*) FROM idempotency").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
