@@ -85,8 +85,12 @@ func (b *batch) repeated(cmd *Command) (hash [32]byte, e *lakehouse.Event, err e
 // hash identifies what a command asks for; who asks, and when, does not count.
 func (c *Command) hash() [32]byte {
 	var b []byte
+	to := c.ToTime
+	if len(c.Body) > 0 { // the body says it, perhaps relative to now
+		to = time.Time{}
+	}
 	for _, s := range []string{string(c.Op), c.Noun, c.ID, strings.ToLower(c.Verb), c.PreserveID, strconv.FormatInt(c.IfVersion, 10),
-		strconv.FormatInt(c.ToVersion, 10), c.ToTime.UTC().Format(time.RFC3339Nano), c.At.UTC().Format(time.RFC3339Nano)} {
+		strconv.FormatInt(c.ToVersion, 10), to.UTC().Format(time.RFC3339Nano), c.At.UTC().Format(time.RFC3339Nano)} {
 		b = append(append(b, s...), 0)
 	}
 	return sha256.Sum256(c.Body.Append(b))
@@ -108,10 +112,13 @@ func (c *change) do() (*lakehouse.Event, error) {
 
 // about names the noun and the entity in a problem that does not yet.
 func (c *change) about(err error) error {
-	if p, ok := errors.AsType[*problem.Problem](err); ok && p.Type == "" {
-		p.Type, p.ID = c.cmd.Noun, c.cmd.ID
+	p, ok := errors.AsType[*problem.Problem](err)
+	if !ok || p.Type != "" {
+		return err
 	}
-	return err
+	named := *p // a hook's problem may be shared
+	named.Type, named.ID = c.cmd.Noun, c.cmd.ID
+	return &named
 }
 
 // resolve finds the noun and the verb.
@@ -142,6 +149,9 @@ func (c *change) resolve() error {
 		return fmt.Errorf("unknown operation %q", c.cmd.Op)
 	}
 	c.body = c.cmd.Body.Fields()
+	if c.create || c.cmd.Op == OpUpdate {
+		p.rename(c.body)
+	}
 	return nil
 }
 
@@ -166,6 +176,11 @@ func (c *change) locate() (err error) {
 			p := problem.New(problem.PreconditionFailed, "the entity stands at version %d, not %d", c.before.version, v)
 			p.Version = c.before.version
 			return p
+		}
+	}
+	if c.cmd.Op == OpRollback {
+		if err := c.restore(); err != nil {
+			return err
 		}
 	}
 	c.at, err = c.tick(c.cmd.At)
@@ -209,7 +224,8 @@ func (c *change) shape() error {
 		c.fields = c.before.doc.Fields()
 		return nil
 	case c.cmd.Op == OpRollback:
-		return c.restore()
+		c.fields = c.body
+		return c.plan.guardTransition(c.before, c.fields)
 	case c.create:
 		c.plan.prepare(&c.body)
 		c.fields = make(entity.Object, 0, len(c.body)+4)
@@ -230,7 +246,7 @@ func (c *change) shape() error {
 	return c.plan.guardTransition(c.before, c.fields)
 }
 
-// restore takes the fields of a past state; later fields go (4.3).
+// restore makes the fields of a past state what the command brings; later fields go (4.3).
 func (c *change) restore() error {
 	var r *record
 	var err error
@@ -261,7 +277,7 @@ func (c *change) restore() error {
 	if _, deleted := doc.Get("$deleted"); deleted {
 		return problem.New(problem.NotFound, "%s %q was deleted there", c.plan.noun.Name, c.cmd.ID)
 	}
-	c.fields = doc.Fields()
+	c.body = doc.Fields()
 	return nil
 }
 

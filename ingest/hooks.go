@@ -34,7 +34,7 @@ type BeforeCall struct {
 	Noun   string
 	Verb   string        // create, update, delete, rollback, or a declared verb
 	Entity entity.Object // the stored document; nil when the command creates
-	Body   entity.Object // the command's members so far, earlier hooks' additions included
+	Body   entity.Object // the command's members so far, earlier hooks' additions included; on rollback the state restored
 	Reader *Turn         // reads the tenant as the command sees it; refuses to write
 }
 
@@ -63,7 +63,7 @@ type Hooks struct {
 	hooks []*hook // guarded by mu; replaced, never changed
 }
 
-// Before registers a before-hook for a noun and a verb; "*" stands for any. The name appears in errors. The returned
+// Before registers a before-hook for a noun and a verb; "*" stands for any, and update includes rollback. The name appears in errors. The returned
 // function removes it.
 func (h *Hooks) Before(name, noun, verb string, fn Before) (remove func()) {
 	return h.add(&hook{name: name, noun: noun, verb: strings.ToLower(verb), phase: phaseBefore, before: fn})
@@ -85,7 +85,7 @@ func (h *Hooks) add(k *hook) func() {
 	}
 }
 
-// match gives the hooks of a phase for a noun's verb.
+// match gives the hooks of a phase for a noun's verb. A rollback is an update as well (interfaces.md 4.3).
 func (h *Hooks) match(p phase, noun, verb string) []*hook {
 	if h == nil {
 		return nil
@@ -95,7 +95,8 @@ func (h *Hooks) match(p phase, noun, verb string) []*hook {
 	h.mu.RUnlock()
 	var out []*hook
 	for _, k := range all {
-		if k.phase == p && (k.noun == "*" || k.noun == noun) && (k.verb == "*" || k.verb == strings.ToLower(verb)) {
+		fits := k.verb == "*" || k.verb == strings.ToLower(verb) || verb == rollbackVerb && k.verb == string(OpUpdate)
+		if fits && k.phase == p && (k.noun == "*" || k.noun == noun) {
 			out = append(out, k)
 		}
 	}

@@ -43,6 +43,21 @@ func newPlan(n *noun.Noun) *plan {
 	return p
 }
 
+// rename gives the members of a body the names they have by now: a Workflow's trigger (interfaces.md 3.9).
+func (p *plan) rename(body entity.Object) {
+	if p.noun.Name != "Workflow" {
+		return
+	}
+	if _, both := body.Get("triggerEvent"); both {
+		return
+	}
+	for i := range body {
+		if body[i].Name == "trigger" {
+			body[i].Name = "triggerEvent"
+		}
+	}
+}
+
 // prepare completes the body of a create where the service, not the caller, gives a value.
 func (p *plan) prepare(body *entity.Object) {
 	if p.noun.Name == "ApiKey" { // the prefix is generated, never supplied (interfaces.md 8.3)

@@ -368,6 +368,74 @@ func TestKeysAreForgotten(t *testing.T) {
 	}
 }
 
+// TestRollbackIsAnUpdateToHooks holds rollback to interfaces.md 4.3: hooks of update run.
+func TestRollbackIsAnUpdateToHooks(t *testing.T) {
+	hooks := &ingest.Hooks{}
+	b := open(t, func(c *ingest.Config) { c.Hooks = hooks })
+	var heard []string
+	hooks.Before("before", "Contact", "update", func(_ context.Context, c ingest.BeforeCall) (entity.Object, error) {
+		heard = append(heard, "before "+c.Verb+" "+c.Body.Text("name"))
+		return entity.Object{{Name: "title", Value: entity.Quote("Dr")}}, nil
+	})
+	hooks.After("after", "Contact", "update", func(_ context.Context, e *lakehouse.Event, _ *ingest.Turn) error {
+		heard = append(heard, "after "+e.Verb)
+		return nil
+	})
+	e := b.one("acme", create(t, "Contact", `{"name":"A"}`))
+	b.one("acme", ingest.Command{Op: ingest.OpUpdate, Noun: "Contact", ID: e.Target, Body: body(t, `{"name":"B"}`)})
+	e = b.one("acme", ingest.Command{Op: ingest.OpRollback, Noun: "Contact", ID: e.Target, ToVersion: 1, Body: body(t, `{"version":1}`)})
+	if got, want := strings.Join(heard, ", "), "before update B, after update, before rollback A, after rollback"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := string(fields(t, e).Fields().Append(nil)); got != `{"name":"A","title":"Dr","stage":"Lead"}` {
+		t.Error(got)
+	}
+}
+
+// TestRevokedKeysStayRevoked tries to bring a key back by rolling it back.
+func TestRevokedKeysStayRevoked(t *testing.T) {
+	b := open(t, nil)
+	e := b.one("acme", create(t, "ApiKey", `{"name":"A","scopes":"all"}`))
+	b.one("acme", ingest.Command{Op: ingest.OpVerb, Noun: "ApiKey", ID: e.Target, Verb: "revoke"})
+	wantCode(t, b.try("acme", ingest.Command{Op: ingest.OpRollback, Noun: "ApiKey", ID: e.Target, ToVersion: 1}).Err, problem.Validation)
+}
+
+// TestHookProblemsAreNotChanged lets a hook refuse with a problem that it shares between tenants.
+func TestHookProblemsAreNotChanged(t *testing.T) {
+	hooks, no := &ingest.Hooks{}, problem.New(problem.Forbidden, "no")
+	b := open(t, func(c *ingest.Config) { c.Hooks = hooks })
+	hooks.Before("no", "*", "*", func(context.Context, ingest.BeforeCall) (entity.Object, error) { return nil, no })
+	p := wantCode(t, b.try("acme", create(t, "Contact", `{"name":"A"}`)).Err, problem.Forbidden)
+	if p.Type != "Contact" || no.Type != "" {
+		t.Errorf("answered %+v, the hook's is %+v", p, no)
+	}
+}
+
+// TestRelativeRollbackIsReplayed repeats a rollback whose body names a moving instant.
+func TestRelativeRollbackIsReplayed(t *testing.T) {
+	b := open(t, nil)
+	e := b.one("acme", create(t, "Contact", `{"name":"A"}`))
+	c := ingest.Command{Op: ingest.OpRollback, Noun: "Contact", ID: e.Target, Body: body(t, `{"asOf":"now"}`), ToTime: time.Now(), IdempotencyKey: "k"}
+	b.one("acme", c)
+	c.ToTime = c.ToTime.Add(time.Second)
+	if r := b.try("acme", c); r.Err != nil || !r.Replayed {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestWorkflowTrigger accepts the old name of a field (interfaces.md 3.9).
+func TestWorkflowTrigger(t *testing.T) {
+	b := open(t, nil)
+	e := b.one("acme", create(t, "Workflow", `{"name":"A","trigger":"Deal.Won"}`))
+	if got := string(fields(t, e).Fields().Append(nil)); got != `{"name":"A","triggerEvent":"Deal.Won","status":"Draft"}` {
+		t.Error(got)
+	}
+	e = b.one("acme", ingest.Command{Op: ingest.OpUpdate, Noun: "Workflow", ID: e.Target, Body: body(t, `{"trigger":"Deal.Lost"}`)})
+	if fields(t, e).Text("triggerEvent") != "Deal.Lost" {
+		t.Errorf("%s", e.Data)
+	}
+}
+
 // TestBatchesAreBoundedInBytes queues large documents behind a blocked command and tells batches by their timestamps.
 func TestBatchesAreBoundedInBytes(t *testing.T) {
 	hooks, block, waiting := &ingest.Hooks{}, make(chan struct{}), make(chan struct{}, 9)
