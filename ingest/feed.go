@@ -94,18 +94,20 @@ func (w *writer) subscribe(ctx context.Context, after int64, done func()) *Feed 
 	return f
 }
 
-// follow sends events as they become visible. The backlog waits for the consumer; once that is delivered, a consumer
-// whose buffer is full when new events arrive is too slow.
+// follow sends events as they become visible. It waits for the consumer until that has once caught up; from then on, a
+// consumer whose buffer is full when new events arrive is too slow.
 func (w *writer) follow(ctx context.Context, after int64, wake <-chan struct{}, out chan<- *lakehouse.Event) error {
-	live := w.view.Load().head
+	backlog := w.view.Load().head
+	live := false
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-wake:
 		}
+		live = live || after >= backlog && len(out) == 0
 		err := w.scan(ctx, lakehouse.Range{After: after}, func(e *lakehouse.Event) error {
-			if e.Seq > live {
+			if live {
 				select {
 				case out <- e:
 				default:

@@ -423,6 +423,43 @@ func TestRelativeRollbackIsReplayed(t *testing.T) {
 	}
 }
 
+// TestFeedCatchesUp follows a long log slowly while writes arrive: a consumer that is behind from the start is not slow.
+func TestFeedCatchesUp(t *testing.T) {
+	b := open(t, nil)
+	many := make([]ingest.Command, 1500)
+	for i := range many {
+		many[i] = create(t, "Contact", `{"name":"x"}`)
+	}
+	if _, err := b.Do(context.Background(), "acme", many); err != nil {
+		t.Fatal(err)
+	}
+	f, err := b.Subscribe(context.Background(), "acme", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range 50 {
+			b.one("acme", create(t, "Contact", `{"name":"live"}`))
+		}
+	})
+	last := int64(0)
+	for e := range f.Events {
+		if last++; e.Seq != last {
+			t.Fatalf("seq %d behind %d", e.Seq, last-1)
+		}
+		if last == 1550 {
+			f.Close()
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
+	if last < 1550 {
+		t.Errorf("cut off at %d: %v", last, f.Err())
+	}
+	wg.Wait()
+}
+
 // TestWorkflowTrigger accepts the old name of a field (interfaces.md 3.9).
 func TestWorkflowTrigger(t *testing.T) {
 	b := open(t, nil)
