@@ -21,8 +21,8 @@ import (
 )
 
 var (
-	everyFault = flag.Bool("durability.full", false, "fail every operation, not a sample of them")
-	cutPoints  = flag.Int("durability.cuts", 8, "points at which the power is cut")
+	faultStep = flag.Int("durability.step", 0, "fail the 1st operation and then every so many-th (1: all of them); 0: a few")
+	cutPoints = flag.Int("durability.cuts", 8, "points at which the power is cut")
 )
 
 // patience is how long any call may take. A call that takes longer is stuck.
@@ -370,17 +370,17 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// first and next choose the operations to fail: all of them, or a few.
+// first and next choose the operations to fail.
 func first() int {
-	if *everyFault {
+	if *faultStep > 0 {
 		return 1
 	}
 	return 10
 }
 
 func next(n int) int {
-	if *everyFault {
-		return n + 1
+	if *faultStep > 0 {
+		return n + *faultStep
 	}
 	return 8*n + 5
 }
