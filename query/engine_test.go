@@ -44,10 +44,15 @@ func TestLargestFilter(t *testing.T) {
 
 // TestConcurrent reads while others write and publish: every page is the state at the seq it names.
 func TestConcurrent(t *testing.T) {
+	t.Run("wide", func(t *testing.T) { checkConcurrent(t, EngineConfig{}) })
+	t.Run("narrow", func(t *testing.T) { // two tenants push each other out, tails are compacted, histories too long
+		checkConcurrent(t, EngineConfig{MaxDatabases: 1, MaxTailRows: 200, MaxHistoryRows: 800})
+	})
+}
+
+func checkConcurrent(t *testing.T, limits EngineConfig) {
 	w := newWorld(t, func(c *Config) {
-		c.Engine.MaxTailRows = 200
-		c.Engine.MaxHistoryRows = 800
-		c.Engine.MaxDatabases = 1 // two tenants push each other out
+		c.Engine.MaxTailRows, c.Engine.MaxHistoryRows, c.Engine.MaxDatabases = limits.MaxTailRows, limits.MaxHistoryRows, limits.MaxDatabases
 	})
 	nouns := []*noun.Noun{mustNoun("Contact"), mustNoun("Deal")}
 	tenants := []string{"acme", "birch"}
@@ -56,7 +61,7 @@ func TestConcurrent(t *testing.T) {
 			w.put(tenant, n, n.IDPrefix+"_start", "create", `{"name":"n","value":1}`)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	var running sync.WaitGroup
 	var pages atomic.Int64

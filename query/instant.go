@@ -10,8 +10,9 @@ import (
 // minSeqWait is how long a read waits for X-Min-Seq to be reached.
 const minSeqWait = 2 * time.Second
 
-// fix decides at which seq a read happens. now is what relative literals are relative to.
-func (r *Reader) fix(ctx context.Context, tenant string, o Options, now time.Time) (At, error) {
+// fix decides at which seq a read happens. since is what relative literals are relative to: of a later page, the time of
+// the first.
+func (r *Reader) fix(ctx context.Context, tenant string, o Options, since time.Time) (At, error) {
 	if o.Strong && o.AsOf != "" {
 		return At{}, invalid("strong", "strong and asOf exclude each other")
 	}
@@ -23,13 +24,13 @@ func (r *Reader) fix(ctx context.Context, tenant string, o Options, now time.Tim
 		}
 		return At{Seq: seq, Mode: mode}, err
 	}
-	t, ok := parseMoment(o.AsOf, now)
+	t, ok := parseMoment(o.AsOf, since)
 	if !ok {
 		return At{}, problem.New(problem.InvalidAsOf, "%q is no instant: ISO 8601, a date, or like 7d ago", o.AsOf)
 	}
 	at := At{AsOf: &t, Mode: AsOf}
 	head, err := r.head(ctx, tenant, o)
-	if err != nil || !t.Before(now) { // what is not over is the head (correctness 4)
+	if err != nil || !t.Before(r.now()) { // what is not over is the head (correctness 4)
 		at.Seq = head
 		return at, err
 	}

@@ -31,6 +31,13 @@ type plan struct {
 	deleted bool
 }
 
+// edge is a relationship of one entity whose other ends a list is limited to.
+type edge struct {
+	noun         *noun.Noun
+	key          string
+	relationship *noun.Relationship
+}
+
 // List gives one page of entities.
 func (r *Reader) List(ctx context.Context, tenant string, n *noun.Noun, q Query) (Page, error) {
 	return r.list(ctx, tenant, n, q, nil)
@@ -41,35 +48,19 @@ func (r *Reader) Related(ctx context.Context, tenant string, n *noun.Noun, key, 
 	if err := checkKey(n, key); err != nil {
 		return Page{}, err
 	}
-	edge, ok := n.Relationship(relationship)
+	named, ok := n.Relationship(relationship)
 	if !ok {
 		p := problem.New(problem.NotFound, "%s has no relationship %q", n.Name, relationship)
 		p.Type, p.ID = n.Name, key
 		return Page{}, p
 	}
-	target, _ := r.nouns.Get(edge.Target)
-	at, err := r.fix(ctx, tenant, q.Options, r.now())
-	if err != nil {
-		return Page{}, err
-	}
-	from, err := r.find(ctx, tenant, n, key, &at, Options{IncludeDeleted: q.IncludeDeleted})
-	if err != nil {
-		return Page{}, err
-	}
-	field, value := edge.Via, from.ID
-	if edge.Forward {
-		doc, err := entity.ParseStored(from.document)
-		if err != nil {
-			return Page{}, err
-		}
-		field, value = "$id", doc.Text(edge.Name)
-	}
-	return r.list(ctx, tenant, target, q, &entity.Member{Name: field, Value: entity.Quote(value)})
+	target, _ := r.nouns.Get(named.Target)
+	return r.list(ctx, tenant, target, q, &edge{n, key, named})
 }
 
-// list gives one page; within, if not nil, is a further equality that rows have to pass.
-func (r *Reader) list(ctx context.Context, tenant string, n *noun.Noun, q Query, within *entity.Member) (Page, error) {
-	p, err := r.plan(tenant, n, q, within)
+// list gives one page, of the rows at the other end of an edge only if there is one.
+func (r *Reader) list(ctx context.Context, tenant string, n *noun.Noun, q Query, from *edge) (Page, error) {
+	p, err := r.plan(tenant, n, q, from)
 	if err != nil {
 		return Page{}, err
 	}
@@ -79,36 +70,66 @@ func (r *Reader) list(ctx context.Context, tenant string, n *noun.Noun, q Query,
 	if err != nil {
 		return Page{}, err
 	}
-	page := Page{Limit: p.query.Limit, Offset: p.query.Offset, At: at}
-	in := scope{tenant, view, at.Seq}
+	if from != nil {
+		if err := r.limit(ctx, tenant, p, from, &at); err != nil {
+			return Page{}, err
+		}
+	}
 	if err := r.resume(ctx, tenant, p); err != nil {
 		return Page{}, err
 	}
+	in := scope{tenant, view, at.Seq}
 	found, err := r.rows(ctx, in, p)
-	if err != nil || q.CountOnly {
-		page.Total = found.total
-		return page, err
-	}
-	page.Total = found.total
-	page.HasMore = len(found.hits) > p.query.Limit
-	found.hits = found.hits[:min(len(found.hits), p.query.Limit)]
-	if page.HasMore {
-		last := found.hits[len(found.hits)-1]
-		page.Cursor = r.sealer.seal(cursor{issued: r.now(), now: p.now, score: last.score, seq: last.seq, query: p.hash})
-	}
-	states := make([]state, len(found.hits))
-	for i, h := range found.hits {
-		states[i].Pointer = lakehouse.Pointer{ID: h.id, Seq: h.seq, Version: h.version}
-	}
-	if err := r.load(ctx, tenant, states); err != nil {
+	if err != nil {
 		return Page{}, err
 	}
-	page.Results, err = r.render(ctx, in, p.shape, states)
+	page := Page{Total: found.total, Limit: p.query.Limit, Offset: p.query.Offset, At: at}
+	if q.CountOnly {
+		return page, nil
+	}
+	if page.HasMore = len(found.hits) > page.Limit; page.HasMore {
+		found.hits = found.hits[:page.Limit]
+		last := found.hits[page.Limit-1]
+		page.Cursor = r.sealer.seal(cursor{issued: r.now(), now: p.now, score: last.score, seq: last.seq, query: p.hash})
+	}
+	page.Results, err = r.documents(ctx, in, p.shape, found.hits)
 	return page, err
 }
 
+// limit adds to a plan that rows stand at the other end of the edge.
+func (r *Reader) limit(ctx context.Context, tenant string, p *plan, from *edge, at *At) error {
+	root, err := r.find(ctx, tenant, from.noun, from.key, at, Options{IncludeDeleted: p.deleted})
+	if err != nil {
+		return err
+	}
+	field, value := from.relationship.Via, root.ID
+	if from.relationship.Forward {
+		doc, err := entity.ParseStored(root.document)
+		if err != nil {
+			return err
+		}
+		field, value = "$id", doc.Text(from.relationship.Name)
+	}
+	parser := &filterParser{r.resolver, p.noun}
+	only, err := parser.object(entity.Object{{Name: field, Value: entity.Quote(value)}}, 1)
+	p.filter.where = all{only, p.filter.where}
+	return err
+}
+
+// documents fetches and shows the entities of hits.
+func (r *Reader) documents(ctx context.Context, in scope, s *shape, hits []hit) ([][]byte, error) {
+	states := make([]state, len(hits))
+	for i, h := range hits {
+		states[i].Pointer = lakehouse.Pointer{ID: h.id, Seq: h.seq, Version: h.version}
+	}
+	if err := r.load(ctx, in.tenant, states); err != nil {
+		return nil, err
+	}
+	return r.render(ctx, in, s, states)
+}
+
 // plan checks everything about a query that can be checked without reading.
-func (r *Reader) plan(tenant string, n *noun.Noun, q Query, within *entity.Member) (*plan, error) {
+func (r *Reader) plan(tenant string, n *noun.Noun, q Query, from *edge) (*plan, error) {
 	if q.Limit == 0 {
 		q.Limit = defaultLimit
 	}
@@ -138,16 +159,11 @@ func (r *Reader) plan(tenant string, n *noun.Noun, q Query, within *entity.Membe
 	if p.shape, err = r.shape(n, q.Options); err != nil {
 		return nil, err
 	}
-	edge := ""
-	if within != nil {
-		only, err := parser.object(entity.Object{*within}, 1)
-		if err != nil {
-			return nil, err
-		}
-		p.filter.where = all{only, p.filter.where}
-		edge = within.Name + "=" + string(within.Value)
+	origin := ""
+	if from != nil {
+		origin = from.noun.Name + "/" + from.key + "/" + from.relationship.Name
 	}
-	p.hash = queryHash(tenant, n.Name, string(q.Filter.Append(nil)), q.Text, edge, p.order.canonical(), q.AsOf, strconv.FormatBool(q.IncludeDeleted))
+	p.hash = queryHash(tenant, n.Name, string(q.Filter.Append(nil)), q.Text, origin, p.order.canonical(), q.AsOf, strconv.FormatBool(q.IncludeDeleted))
 	return p, r.reopen(p)
 }
 

@@ -22,11 +22,11 @@ var instantLayouts = [...]string{
 var relativeLiteral = regexp.MustCompile(`^([0-9]{1,6})\s*(s|mo|m|h|d|w|y) ago$`)
 
 // parseMoment reads an instant of interfaces.md 4.2: ISO 8601, a date, or a literal relative to now. It keeps
-// microseconds, as the tables do.
+// microseconds and the years 1 to 9999, as the tables do.
 func parseMoment(text string, now time.Time) (time.Time, bool) {
 	text = strings.TrimSpace(text)
 	if t, ok := relativeMoment(strings.ToLower(text), now.UTC()); ok {
-		return t.Truncate(time.Microsecond), true
+		return t.Truncate(time.Microsecond), t.Year() > 0
 	}
 	if len(text) > 10 && (text[10] == ' ' || text[10] == 't') {
 		text = text[:10] + "T" + text[11:]
@@ -36,7 +36,8 @@ func parseMoment(text string, now time.Time) (time.Time, bool) {
 	}
 	for _, layout := range instantLayouts {
 		if t, err := time.Parse(layout, text); err == nil {
-			return t.UTC().Truncate(time.Microsecond), true
+			t = t.UTC().Truncate(time.Microsecond)
+			return t, t.Year() > 0 && t.Year() <= 9999
 		}
 	}
 	return time.Time{}, false

@@ -197,7 +197,7 @@ func (g *generator) declared(n *noun.Noun, c noun.Column) string {
 }
 
 func (g *generator) text() string {
-	return g.pick(`"acme"`, `"Acme Corp"`, `"5"`, `""`, `"été"`, `"Zed\nline"`, `"a-b c"`, `"true"`, `"it's"`, `"😀"`)
+	return g.pick(`"acme"`, `"Acme Corp"`, `"5"`, `""`, `"été"`, `"Zed\nline"`, `"a-b c"`, `"true"`, `"it's"`, `"😀"`, `"acme\u0000"`, `"a\\b\"c"`, `"?"`, `"$1"`)
 }
 
 func (g *generator) anything() string {
