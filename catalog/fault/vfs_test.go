@@ -252,6 +252,31 @@ func TestFailTheNthOperation(t *testing.T) {
 	}
 }
 
+func TestRevertingALargeFile(t *testing.T) {
+	l := newLedger(t, "FULL")
+	if err := l.write(1); err != nil {
+		t.Fatal(err)
+	}
+	defer l.drop()
+	insert := func(n int) error {
+		_, err := l.db.Exec(`INSERT INTO log VALUES (?, zeroblob(1000000))`, n)
+		return err
+	}
+	if err := insert(2); err != nil {
+		t.Fatal(err)
+	}
+	l.in.Arm(fault.Plan{Kind: fault.SyncReverted, N: 1})
+	if err := insert(3); err == nil {
+		t.Error("the sync did not fail")
+	}
+	if err := errors.Join(insert(4), l.drop()); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.check(l.dir, map[int]bool{1: true, 2: true, 4: true}); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestSettlingIsNeeded holds the tool against a hole that was measured: after a commit whose sync failed and a restart,
 // rows written behind it are acknowledged and lost, unless a checkpoint comes first.
 func TestSettlingIsNeeded(t *testing.T) {
