@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"math"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -222,11 +221,6 @@ func (r *request) idempotencyKey() (string, error) {
 		return "", p
 	}
 	return key, nil
-}
-
-// isGet reports whether the method reads.
-func (r *request) isGet() bool {
-	return r.c.Request.Method == http.MethodGet || r.c.Request.Method == http.MethodHead
 }
 
 // decode undoes the percent encoding of one path segment.
