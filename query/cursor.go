@@ -86,7 +86,7 @@ func (s sealer) open(text string, query [hashBytes]byte, now time.Time) (cursor,
 	copy(c.query[:], b[4*8:])
 	switch {
 	case c.query != query:
-		return cursor{}, problem.New(problem.InvalidCursor, "the cursor belongs to another query: filter, sort, asOf and tenant must stay the same")
+		return cursor{}, problem.New(problem.InvalidCursor, "the cursor belongs to another query: only limit, fields and include may change")
 	case now.Sub(c.issued) > cursorLife:
 		return cursor{}, problem.New(problem.InvalidCursor, "the cursor has expired: it lives %s", cursorLife)
 	}

@@ -232,77 +232,103 @@ func (p *filterParser) field(at path, v jsontext.Value, depth int) (condition, e
 	return p.operators(at, entity.Object{{Name: string(opEqual), Value: v}}, depth)
 }
 
-// operators reads an operator object. Tests that a row passes by its value are gathered, so that one row of a set has to
-// pass them together; complements ($not, $exists false, equality to null) stand beside them.
+// fieldCondition gathers what a filter says about one field. Tests that a row passes by its value go together, so that one
+// row of a set has to pass all of them; complements ($not, $exists false, equality to null) stand beside them.
+type fieldCondition struct {
+	at    path
+	tests []test
+	parts all
+}
+
+// absent is the condition that there is no value.
+func (f *fieldCondition) absent() condition { return not{match{f.at, []test{{op: opExists}}}} }
+
+func (f *fieldCondition) pass(t test)         { f.tests = append(f.tests, t) }
+func (f *fieldCondition) require(c condition) { f.parts = append(f.parts, c) }
+
+// condition joins what was gathered.
+func (f *fieldCondition) condition() condition {
+	if len(f.tests) == 0 {
+		return f.parts
+	}
+	return append(f.parts, match{f.at, f.tests})
+}
+
+// operators reads an operator object.
 func (p *filterParser) operators(at path, o entity.Object, depth int) (condition, error) {
 	if depth > maxNesting {
 		return nil, invalidFilter(at.name, "", "the filter is nested deeper than %d", maxNesting)
 	}
-	var (
-		tests []test
-		parts all
-	)
-	absent := not{match{at, []test{{op: opExists}}}}
+	f := &fieldCondition{at: at}
 	for _, m := range o {
+		var err error
 		switch op := operator(m.Name); op {
-		case opNot:
-			inner, err := p.negated(at, m.Value, depth)
-			if err != nil {
-				return nil, err
-			}
-			parts = append(parts, not{inner})
-		case opExists:
-			switch m.Value.Kind() {
-			case 't':
-				tests = append(tests, test{op: opExists})
-			case 'f':
-				parts = append(parts, absent)
-			default:
-				return nil, invalidFilter(at.name, m.Name, "needs true or false")
-			}
-		case opIn, opNotIn:
-			values, null, err := members(at, m)
-			if err != nil {
-				return nil, err
-			}
-			in := test{op: op, operands: values}
-			switch {
-			case null && op == opIn:
-				parts = append(parts, some{match{at, []test{in}}, absent})
-			case null:
-				tests = append(tests, in, test{op: opExists})
-			default:
-				tests = append(tests, in)
-			}
 		case opEqual, opNotEqual:
-			switch null := m.Value.Kind() == 'n'; {
-			case null && op == opEqual:
-				parts = append(parts, absent)
-			case null:
-				tests = append(tests, test{op: opExists})
-			default:
-				tests = append(tests, test{op: op, operand: m.Value})
-			}
+			f.equality(op, m.Value)
 		case opGreater, opGreaterOrEqual, opLess, opLessOrEqual:
-			tests = append(tests, test{op: op, operand: m.Value})
+			f.pass(test{op: op, operand: m.Value})
+		case opIn, opNotIn:
+			err = f.membership(m)
+		case opExists:
+			err = f.existence(m)
 		case opRegex:
-			t, err := pattern(at, o)
-			if err != nil {
-				return nil, err
-			}
-			tests = append(tests, t)
+			err = f.regex(o)
 		case opOptions:
 			if _, ok := o.Get(string(opRegex)); !ok {
-				return nil, invalidFilter(at.name, m.Name, "needs a $regex beside it")
+				err = invalidFilter(at.name, m.Name, "needs a $regex beside it")
 			}
+		case opNot:
+			var inner condition
+			inner, err = p.negated(at, m.Value, depth)
+			f.require(not{inner})
 		default:
-			return nil, invalidFilter(at.name, m.Name, "is not supported")
+			err = invalidFilter(at.name, m.Name, "is not supported")
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
-	if len(tests) > 0 {
-		parts = append(parts, match{at, tests})
+	return f.condition(), nil
+}
+
+// equality reads $eq and $ne: null stands for the absent value.
+func (f *fieldCondition) equality(op operator, operand jsontext.Value) {
+	switch null := operand.Kind() == 'n'; {
+	case null && op == opEqual:
+		f.require(f.absent())
+	case null:
+		f.pass(test{op: opExists})
+	default:
+		f.pass(test{op: op, operand: operand})
 	}
-	return parts, nil
+}
+
+func (f *fieldCondition) existence(m entity.Member) error {
+	switch m.Value.Kind() {
+	case 't':
+		f.pass(test{op: opExists})
+	case 'f':
+		f.require(f.absent())
+	default:
+		return invalidFilter(f.at.name, m.Name, "needs true or false")
+	}
+	return nil
+}
+
+// membership reads $in and $nin.
+func (f *fieldCondition) membership(m entity.Member) error {
+	values, null, err := members(f.at, m)
+	in := test{op: operator(m.Name), operands: values}
+	switch {
+	case null && in.op == opIn:
+		f.require(some{match{f.at, []test{in}}, f.absent()})
+	case null:
+		f.pass(in)
+		f.pass(test{op: opExists})
+	default:
+		f.pass(in)
+	}
+	return err
 }
 
 // negated reads the operand of $not: an operator object.
@@ -333,28 +359,29 @@ func members(at path, m entity.Member) (values []jsontext.Value, null bool, err 
 	return values, null, nil
 }
 
-// pattern reads $regex with its $options.
-func pattern(at path, o entity.Object) (test, error) {
+// regex reads $regex with its $options.
+func (f *fieldCondition) regex(o entity.Object) error {
 	v, _ := o.Get(string(opRegex))
 	text := entity.Unquote(v)
 	switch {
 	case v.Kind() != '"':
-		return test{}, invalidFilter(at.name, string(opRegex), "needs a string")
+		return invalidFilter(f.at.name, string(opRegex), "needs a string")
 	case len(text) > maxPattern:
-		return test{}, invalidFilter(at.name, string(opRegex), "is longer than %d bytes", maxPattern)
+		return invalidFilter(f.at.name, string(opRegex), "is longer than %d bytes", maxPattern)
 	}
 	if v, ok := o.Get(string(opOptions)); ok {
 		switch options := entity.Unquote(v); {
 		case v.Kind() != '"' || options != "" && options != "i":
-			return test{}, invalidFilter(at.name, string(opOptions), `knows "i" only`)
+			return invalidFilter(f.at.name, string(opOptions), `knows "i" only`)
 		case options == "i":
 			text = "(?i)" + text
 		}
 	}
 	if _, err := syntax.Parse(text, syntax.Perl); err != nil {
-		return test{}, invalidFilter(at.name, string(opRegex), "is no RE2 pattern: %s", err)
+		return invalidFilter(f.at.name, string(opRegex), "is no RE2 pattern: %s", err)
 	}
-	return test{op: opRegex, pattern: text}, nil
+	f.pass(test{op: opRegex, pattern: text})
+	return nil
 }
 
 // elements gives the values of a JSON array.

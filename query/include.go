@@ -23,7 +23,9 @@ func (r *Reader) include(ctx context.Context, in scope, edge *noun.Relationship,
 }
 
 // includeTargets replaces keys by the entities they name, or null.
-func (r *Reader) includeTargets(ctx context.Context, in scope, target *noun.Noun, name string, stored, shown []entity.Object) error {
+func (r *Reader) includeTargets(
+	ctx context.Context, in scope, target *noun.Noun, name string, stored, shown []entity.Object,
+) error {
 	found := map[string]int{} // id → place in live
 	var live []state
 	for _, doc := range stored {
@@ -55,7 +57,9 @@ func (r *Reader) includeTargets(ctx context.Context, in scope, target *noun.Noun
 }
 
 // includeSources adds the entities whose keys name a document: an array, or for a singular edge the newest or null.
-func (r *Reader) includeSources(ctx context.Context, in scope, source *noun.Noun, edge *noun.Relationship, stored, shown []entity.Object) error {
+func (r *Reader) includeSources(
+	ctx context.Context, in scope, source *noun.Noun, edge *noun.Relationship, stored, shown []entity.Object,
+) error {
 	found, err := r.sources(ctx, in, source, edge.Via, stored)
 	if err != nil {
 		return err

@@ -71,7 +71,7 @@ func (r *Reader) list(ctx context.Context, tenant string, n *noun.Noun, q Query,
 		return Page{}, err
 	}
 	if from != nil {
-		if err := r.limit(ctx, tenant, p, from, &at); err != nil {
+		if err := r.restrict(ctx, tenant, p, from, &at); err != nil {
 			return Page{}, err
 		}
 	}
@@ -96,8 +96,8 @@ func (r *Reader) list(ctx context.Context, tenant string, n *noun.Noun, q Query,
 	return page, err
 }
 
-// limit adds to a plan that rows stand at the other end of the edge.
-func (r *Reader) limit(ctx context.Context, tenant string, p *plan, from *edge, at *At) error {
+// restrict adds to a plan that rows stand at the other end of the edge.
+func (r *Reader) restrict(ctx context.Context, tenant string, p *plan, from *edge, at *At) error {
 	root, err := r.find(ctx, tenant, from.noun, from.key, at, Options{IncludeDeleted: p.deleted})
 	if err != nil {
 		return err
@@ -163,7 +163,8 @@ func (r *Reader) plan(tenant string, n *noun.Noun, q Query, from *edge) (*plan, 
 	if from != nil {
 		origin = from.noun.Name + "/" + from.key + "/" + from.relationship.Name
 	}
-	p.hash = queryHash(tenant, n.Name, string(q.Filter.Append(nil)), q.Text, origin, p.order.canonical(), q.AsOf, strconv.FormatBool(q.IncludeDeleted))
+	p.hash = queryHash(tenant, n.Name, origin, string(q.Filter.Append(nil)), q.Text, p.order.canonical(), q.AsOf,
+		strconv.FormatBool(q.IncludeDeleted))
 	return p, r.reopen(p)
 }
 
@@ -240,7 +241,7 @@ func (r *Reader) rows(ctx context.Context, in scope, p *plan) (found, error) {
 			return found{}, err
 		}
 		for _, row := range rows {
-			out.hits = append(out.hits, hit{id: row[0].(string), seq: row[1].(int64), version: row[2].(int64), score: row[3].(int64)})
+			out.hits = append(out.hits, hit{row[0].(string), row[1].(int64), row[2].(int64), row[3].(int64)})
 			out.total = row[4].(int64)
 		}
 		if len(rows) > 0 || p.query.Cursor == "" && p.query.Offset == 0 {
