@@ -146,14 +146,19 @@ func currentFiles(t testing.TB, l *Lake, name string) []string {
 	return out
 }
 
+// duckDB is shared by all tests: opening one takes longer than most queries.
+var duckDB = sync.OnceValue(func() *sql.DB {
+	db, err := sql.Open("duckdb", "")
+	if err != nil {
+		panic(err)
+	}
+	return db
+})
+
 // query runs SQL in DuckDB with {table} replaced by a scan of the files; every row is a line of values parted by a bar.
 func query(t testing.TB, files []string, q string) []string {
 	t.Helper()
-	db, err := sql.Open("duckdb", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	db := duckDB()
 	for i, f := range files {
 		files[i] = "'" + f + "'"
 	}

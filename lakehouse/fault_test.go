@@ -97,7 +97,7 @@ func failAt(t *testing.T, kind fault.Kind, n int) (count int) {
 	}
 	vfs := in.NewVFS(false)
 	defer vfs.Close()
-	cfg := Config{Dir: dir, Nouns: noun.Core(), Interval: -1, Logger: slog.New(slog.DiscardHandler),
+	cfg := Config{Dir: dir, Nouns: twoNouns(t), Interval: -1, Logger: slog.New(slog.DiscardHandler),
 		FS: faultFS{in.FS()}, VFS: vfs.Name()}
 	in.Arm(fault.Plan{Kind: kind, N: n})
 	log := newFakeLog()
@@ -124,6 +124,32 @@ func failAt(t *testing.T, kind fault.Kind, n int) (count int) {
 		t.Fatalf("after %s at operation %d: %v; errors %v", kind, n, fired, errs)
 	}
 	return count
+}
+
+// twoNouns is a registry of two nouns with a few of their columns, which opens quickly.
+func twoNouns(t *testing.T) *noun.Registry {
+	t.Helper()
+	var nouns []*noun.Noun
+	for _, d := range []noun.Declaration{
+		{Name: "Contact", Properties: "name: string!\nleadScore: number\nemail: string##"},
+		{Name: "Deal", Properties: "name: string!\nvalue: number!\nstage: Won | Lost"},
+	} {
+		n, err := noun.Define(d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nouns = append(nouns, n)
+	}
+	r, err := noun.NewRegistry(nouns...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// withTwoNouns is a change of openLake's configuration.
+func withTwoNouns(t *testing.T) func(*Config) {
+	return func(c *Config) { c.Nouns = twoNouns(t) }
 }
 
 // tryOpen opens a lake, again if it fails once.
@@ -158,8 +184,8 @@ func stopAt(t *testing.T, n int) (steps int) {
 	}
 	defer os.RemoveAll(dir)
 	crash := newCrash(n)
-	cfg := Config{Dir: dir, Nouns: noun.Core(), Interval: -1, Logger: slog.New(slog.DiscardHandler)}
-	prepared := openLake(t, dir, newFakeLog()) // tables are made without a crash
+	cfg := Config{Dir: dir, Nouns: twoNouns(t), Interval: -1, Logger: slog.New(slog.DiscardHandler)}
+	prepared := openLake(t, dir, newFakeLog(), withTwoNouns(t)) // tables are made without a crash
 	_ = prepared.Close()
 	cfg.Step = crash.step
 	log := newFakeLog()
@@ -182,7 +208,7 @@ func stopAt(t *testing.T, n int) (steps int) {
 	}
 	l := <-opened
 	_ = l.lock.release() // as the kernel does
-	again := openLake(t, dir, log)
+	again := openLake(t, dir, log, withTwoNouns(t))
 	check(t, again, log)
 	scenario(t, again, log, 3, 5)
 	_ = again.Close()
@@ -225,7 +251,7 @@ func TestPowerCut(t *testing.T) {
 	vfs := in.NewVFS(false)
 	defer vfs.Close()
 	log := newFakeLog()
-	l := openLake(t, dir, log, func(c *Config) { c.FS, c.VFS = faultFS{in.FS()}, vfs.Name() })
+	l := openLake(t, dir, log, withTwoNouns(t), func(c *Config) { c.FS, c.VFS = faultFS{in.FS()}, vfs.Name() })
 	in.Mark("opened")
 	for round := range 4 {
 		scenario(t, l, log, round, round+1)
@@ -252,7 +278,7 @@ func cutAt(t *testing.T, dir string, trace *fault.Trace, point int, log *fakeLog
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := openLake(t, dir, log)
+	l := openLake(t, dir, log, withTwoNouns(t))
 	defer l.Close()
 	check(t, l, log)
 	if n := len(marks); n > 1 {

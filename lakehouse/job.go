@@ -13,6 +13,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/iceberg-go"
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"headless.ly/catalog"
 )
@@ -186,29 +187,49 @@ func dayOf(e *Event) int64 {
 	return e.Timestamp / dayMS
 }
 
+// filesAtOnce is how many event files of a tenant are written at once: mostly they wait for the disk.
+const filesAtOnce = 4
+
 // writeEvents writes one file for each day.
 func (w *workshop) writeEvents(ctx context.Context, j *job, events []*Event) error {
-	for len(events) > 0 {
-		if err := ctx.Err(); err != nil {
+	days := byDay(events)
+	files := make([]iceberg.DataFile, len(days))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(filesAtOnce)
+	for i, day := range days {
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			var err error
+			files[i], err = w.writeDay(j.tenant, day)
 			return err
-		}
-		day := dayOf(events[0])
+		})
+	}
+	err := g.Wait()
+	j.added = slices.DeleteFunc(files, func(f iceberg.DataFile) bool { return f == nil })
+	return err
+}
+
+// byDay parts events, whose days never fall, by day.
+func byDay(events []*Event) [][]*Event {
+	var days [][]*Event
+	for len(events) > 0 {
 		n := 1
-		for n < len(events) && dayOf(events[n]) == day {
+		for n < len(events) && dayOf(events[n]) == dayOf(events[0]) {
 			n++
 		}
-		rows := w.event.eventRows(j.tenant, events[:n], w.mem)
-		p := placement{tenant: j.tenant, date: arrow.Date32(day),
-			name: fmt.Sprintf("events-%d-%d-%s.parquet", events[0].Seq, events[n-1].Seq, uuid.New())}
-		df, err := w.event.writeFile(w.io, w.location(w.event), p, rows, w.mem)
-		rows.Release()
-		if err != nil {
-			return err
-		}
-		j.added = append(j.added, df)
-		events = events[n:]
+		days, events = append(days, events[:n]), events[n:]
 	}
-	return nil
+	return days
+}
+
+func (w *workshop) writeDay(tenant string, events []*Event) (iceberg.DataFile, error) {
+	rows := w.event.eventRows(tenant, events, w.mem)
+	defer rows.Release()
+	p := placement{tenant: tenant, date: arrow.Date32(dayOf(events[0])),
+		name: fmt.Sprintf("events-%d-%d-%s.parquet", events[0].Seq, events[len(events)-1].Seq, uuid.New())}
+	return w.event.writeFile(w.io, w.location(w.event), p, rows, w.mem)
 }
 
 func (w *workshop) location(t *Table) string { return w.root + "/" + t.Name }

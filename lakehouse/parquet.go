@@ -87,14 +87,16 @@ func (p placement) folder(t *Table) string {
 }
 
 // writeFile writes rows as one durable data file and describes it to Iceberg.
-func (t *Table) writeFile(x *catalog.IO, location string, p placement, rows arrow.RecordBatch, mem memory.Allocator) (iceberg.DataFile, error) {
+func (t *Table) writeFile(
+	x *catalog.IO, location string, p placement, rows arrow.RecordBatch, mem memory.Allocator,
+) (iceberg.DataFile, error) {
 	uri := location + "/" + path.Join("data", p.folder(t), p.name)
 	out, err := x.Create(uri)
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", filepath.Base(uri), err)
 	}
 	counted := &counter{w: out}
-	df, err := t.encode(counted, rows, mem)
+	footer, err := t.encode(counted, rows, mem)
 	if closeErr := out.Close(); closeErr != nil {
 		err = errors.Join(err, closeErr)
 	}
@@ -102,13 +104,18 @@ func (t *Table) writeFile(x *catalog.IO, location string, p placement, rows arro
 		_ = x.Remove(uri) // an orphan if it stays
 		return nil, fmt.Errorf("write %s: %w", filepath.Base(uri), err)
 	}
-	args := table.DataFileArgs{Schema: t.schema, Spec: t.spec, Format: iceberg.ParquetFile, Metadata: df, FilePath: uri,
+	args := table.DataFileArgs{Schema: t.schema, Spec: t.spec, Format: iceberg.ParquetFile, Metadata: footer, FilePath: uri,
 		FileSize: counted.n, Content: iceberg.EntryContentData, Properties: t.stats, FormatVersion: 2,
 		PartitionValues: map[int]any{partitionTenant: p.tenant}}
 	if t.Noun == nil {
 		args.PartitionValues[partitionDate] = iceberg.Date(p.date)
 	}
-	return table.DataFileFromMetadata(args)
+	described, err := table.DataFileFromMetadata(args)
+	if err != nil {
+		_ = x.Remove(uri) // an orphan if it stays
+		return nil, fmt.Errorf("describe %s: %w", filepath.Base(uri), err)
+	}
+	return described, nil
 }
 
 // encode writes the Parquet bytes and gives the footer.
