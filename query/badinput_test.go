@@ -2,6 +2,8 @@ package query
 
 import (
 	"context"
+	"errors"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"headless.ly/catalog/entity"
+	"headless.ly/catalog/noun"
 	"headless.ly/catalog/problem"
 )
 
@@ -310,9 +313,11 @@ func TestCursor(t *testing.T) {
 	if err != nil || strings.Join(ids(t, text.Results), " ") != "contact_c4aaa" {
 		t.Errorf("relevance: %+v %v", text, err)
 	}
-	end, err := w.List(ctx, "acme", contact, Query{Offset: 50})
-	if err != nil || len(end.Results) != 0 || end.Total != 4 {
-		t.Errorf("beyond the end: %+v %v", end, err)
+	for _, offset := range []int{50, math.MaxInt64} {
+		end, err := w.List(ctx, "acme", contact, Query{Offset: offset})
+		if err != nil || len(end.Results) != 0 || end.Total != 4 {
+			t.Errorf("beyond the end: %+v %v", end, err)
+		}
 	}
 }
 
@@ -382,6 +387,44 @@ func FuzzFilter(f *testing.F) {
 		count, err := w.List(context.Background(), "acme", deal, q)
 		if err != nil || count.Total != int64(len(page.Results)) {
 			t.Fatalf("%s: counted %d of %d, %v", filter.Append(nil), count.Total, len(page.Results), err)
+		}
+	})
+}
+
+// FuzzValues lists by arbitrary parameters: an answer or a problem.
+func FuzzValues(f *testing.F) {
+	for _, seed := range []string{"stage=Won&value[$gte]=5", `filter={"a":1}&a=2&q=x`, "a[$in]=1,2&a[$in]=[3]", "x[$not]={\"$gt\":1}",
+		"sort=-a,b:desc&limit=5&offset=1&cursor=q1.x", "asOf=7d ago&fields=a,b&include=c", "nested={}&tags=[1]", "%zz&=1&[$eq]=1",
+		"%ff=1", "a=%ff&q=%ff", "name[$regex]=%ff&data[$gt]=[1]", "strong=true&includeDeleted=1&data={}"} {
+		f.Add(seed)
+	}
+	events, deal := mustNoun("Event"), mustNoun("Deal")
+	w := newWorld(f, nil)
+	w.put("acme", deal, "deal_d1aaa", "create", `{"name":"acme co","value":1,"a":2}`)
+	w.put("acme", events, "event_e1aaa", "create", `{"name":"home","type":"page","timestamp":"2026-03-01T00:00:00.000Z","data":[1]}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		v, _ := url.ParseQuery(text)
+		for _, n := range []*noun.Noun{events, deal} {
+			q, err := ParseValues(n, v)
+			if _, ok := errors.AsType[*problem.Problem](err); err != nil && !ok {
+				t.Fatalf("%q: %v", text, err)
+			}
+			if err != nil {
+				continue
+			}
+			if q.Cursor, q.AsOf = "", ""; len(q.Filter) > 8 {
+				continue // long ones are slow
+			}
+			if _, err := w.List(context.Background(), "acme", n, q); err != nil {
+				if _, ok := errors.AsType[*problem.Problem](err); !ok {
+					t.Fatalf("%q: filter %s: %v", text, q.Filter.Append(nil), err)
+				}
+			}
+		}
+		if _, err := ParseEventValues(v); err != nil {
+			if _, ok := errors.AsType[*problem.Problem](err); !ok {
+				t.Fatalf("%q: %v", text, err)
+			}
 		}
 	})
 }

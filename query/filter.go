@@ -144,7 +144,7 @@ func (p *filterParser) parse(o entity.Object) (filter, error) {
 
 // parseText splits a full-text query into its words.
 func parseText(text string) ([]string, error) {
-	terms := strings.Fields(strings.ToLower(text))
+	terms := strings.Fields(strings.ToLower(strings.ToValidUTF8(text, "\uFFFD")))
 	slices.Sort(terms)
 	terms = slices.Compact(terms)
 	if len(terms) > maxTerms {

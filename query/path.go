@@ -2,6 +2,7 @@ package query
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"headless.ly/catalog/noun"
 	"headless.ly/lakehouse"
@@ -59,6 +60,9 @@ type resolver struct {
 
 // path resolves a field name of a filter on n. Names that are not declared are members of the undeclared fields.
 func (r *resolver) path(n *noun.Noun, name string) (path, error) {
+	if !utf8.ValidString(name) {
+		return path{}, invalidFilter("", "", "a name is no valid UTF-8")
+	}
 	p := path{name: name}
 	rest := strings.Split(name, ".")
 	for {
