@@ -29,7 +29,7 @@ type Object []Member
 // Parse reads exactly one JSON object.
 func Parse(data []byte) (Object, error) {
 	compact := jsontext.Value(bytes.Clone(data))
-	if err := compact.Compact(); err != nil {
+	if err := compact.Compact(jsontext.PreserveRawStrings(false), jsontext.AllowInvalidUTF8(false)); err != nil {
 		return nil, fmt.Errorf("parse object: %w", err)
 	}
 	if compact.Kind() != '{' {

@@ -22,6 +22,16 @@ func TestParseKeepsOrderAndSpelling(t *testing.T) {
 	}
 }
 
+func TestEqualStatesHaveEqualBytes(t *testing.T) {
+	o, err := entity.Parse([]byte(`{"\u0061":"\u0041\/\u00e9\u000a","b":[1.50,{"c":"\u003c"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(o.Append(nil)), `{"a":"A/é\n","b":[1.50,{"c":"<"}]}`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	for _, bad := range []string{
 		``, ` `, `null`, `[]`, `7`, `"x"`, `{`, `{}{}`, `{} x`, `{"a":1,"a":2}`, `{"a":{"b":1,"b":2}}`, "{\"a\":\"\xff\"}", `{"a":01}`, `{'a':1}`, `{"a":NaN}`, `{a:1}`,
