@@ -152,6 +152,9 @@ func (c *change) resolve() error {
 	if c.create || c.cmd.Op == OpUpdate {
 		p.rename(c.body)
 	}
+	if p.noun.Name == "ApiKey" { // the prefix is generated, never supplied (interfaces.md 8.3)
+		c.body.Delete("keyPrefix")
+	}
 	return nil
 }
 
@@ -530,7 +533,7 @@ func (c *change) beforeHooks() error {
 		more, err := runBefore(c.w.ctx, h, call)
 		c.noteDuration(began)
 		if err != nil {
-			if _, ok := errors.AsType[*problem.Problem](err); ok {
+			if _, ok := errors.AsType[*problem.Problem](err); ok || isStorage(err) {
 				return err
 			}
 			p := problem.New(problem.HookRejected, "%s", err.Error())

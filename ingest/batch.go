@@ -68,6 +68,9 @@ func newBatch(w *writer) *batch {
 // empty reports whether there is nothing to commit.
 func (b *batch) empty() bool { return len(b.records) == 0 && len(b.failures) == 0 }
 
+// due reports whether the batch must be committed before anything else runs on it (correctness 2).
+func (b *batch) due() bool { return b.slow || b.size >= maxBatchBytes }
+
 // onUndo remembers how to take back a change, if anybody may ask for it.
 func (b *batch) onUndo(f func()) {
 	if b.hook {

@@ -128,6 +128,13 @@ var ErrReadOnly = errors.New("a before-hook cannot write")
 // ErrHookDepth is returned to a hook whose writes have called hooks too often.
 var ErrHookDepth = fmt.Errorf("hooks call each other more than %d deep", maxHookDepth)
 
+// ErrInTurn is returned to a hook that uses the Store, with its own context, where only its Turn can answer: the Store would
+// wait for the hook.
+var ErrInTurn = errors.New("a hook writes through its turn, not through the store")
+
+// turnKey marks the context of hooks.
+type turnKey struct{}
+
 // Turn is a hook's hold on the writer's turn: it sees the tenant as it stands behind the commands before it. It is valid
 // until the hook returns and is not safe for concurrent use.
 type Turn struct {

@@ -60,7 +60,7 @@ func (p *plan) rename(body entity.Object) {
 
 // prepare completes the body of a create where the service, not the caller, gives a value.
 func (p *plan) prepare(body *entity.Object) {
-	if p.noun.Name == "ApiKey" { // the prefix is generated, never supplied (interfaces.md 8.3)
+	if p.noun.Name == "ApiKey" {
 		body.Set("keyPrefix", entity.Quote("hly_sk_"+rand.Text()[:9]))
 	}
 }

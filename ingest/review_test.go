@@ -3,6 +3,7 @@ package ingest_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -508,6 +509,115 @@ func TestBatchesAreBoundedInBytes(t *testing.T) {
 	for _, n := range batches {
 		if n > 4 {
 			t.Errorf("%d documents of 6 MB share a batch", n)
+		}
+	}
+}
+
+// TestSlowCommandsEndTheirBatch holds correctness 2 within one call; batches are told by their timestamps.
+func TestSlowCommandsEndTheirBatch(t *testing.T) {
+	hooks := &ingest.Hooks{}
+	var mu sync.Mutex
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	b, in := faulty(t, func(c *ingest.Config) {
+		c.Hooks = hooks
+		c.Clock = func() time.Time { mu.Lock(); defer mu.Unlock(); now = now.Add(time.Millisecond); return now }
+	})
+	runs := 0
+	hooks.Before("slow", "Contact", "create", func(context.Context, ingest.BeforeCall) (entity.Object, error) {
+		if runs++; runs == 6 {
+			in.Arm(fault.Plan{Kind: fault.EIO, N: 1, Times: -1})
+		}
+		time.Sleep(10 * time.Millisecond)
+		return nil, nil
+	})
+	cmds := []ingest.Command{create(t, "Contact", `{"name":"A"}`), create(t, "Contact", `{}`), create(t, "Contact", `{"name":"C"}`)}
+	rs, err := b.Do(context.Background(), "acme", cmds)
+	if err != nil || rs[0].Err != nil || rs[1].Err == nil || rs[2].Err != nil || rs[0].Event.Timestamp == rs[2].Event.Timestamp {
+		t.Errorf("%v %+v", err, rs)
+	}
+	rs, err = b.Do(context.Background(), "acme", cmds)
+	wantCode(t, err, problem.OutcomeUnknown)
+	if len(rs) != 2 || rs[0].Event == nil || rs[1].Err == nil {
+		t.Errorf("the part of the call that is on disk: %+v", rs)
+	}
+	in.Arm(fault.Plan{})
+	soon(t, "a reader", func() {
+		for _, err := b.Head(context.Background(), "acme"); err != nil; _, err = b.Head(context.Background(), "acme") {
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+	b.check("acme")
+}
+
+// TestHooksDoNotWaitForThemselves lets hooks use the store as if they were outside.
+func TestHooksDoNotWaitForThemselves(t *testing.T) {
+	hooks := &ingest.Hooks{}
+	b := open(t, func(c *ingest.Config) { c.Hooks = hooks })
+	hooks.After("outside", "Contact", "create", func(ctx context.Context, e *lakehouse.Event, _ *ingest.Turn) error {
+		_, err := b.Do(ctx, "acme", []ingest.Command{create(t, "Deal", `{"name":"A","value":1}`)})
+		if !errors.Is(err, ingest.ErrInTurn) {
+			t.Error(err)
+		}
+		_, err = b.Barrier(ctx, "acme")
+		return err
+	})
+	b.one("acme", create(t, "Organization", `{"name":"A"}`))
+	soon(t, "a hook", func() { b.one("acme", create(t, "Contact", `{"name":"A"}`)) })
+	if n := len(b.log("acme")); n != 2 {
+		t.Errorf("%d events", n)
+	}
+}
+
+// TestFullDiskIsSaid fills the disk: such a commit is certain not to be there, and what is there can be read.
+func TestFullDiskIsSaid(t *testing.T) {
+	b, in := faulty(t, nil)
+	b.one("acme", create(t, "Contact", `{"name":"A"}`))
+	in.Arm(fault.Plan{Kind: fault.NoSpace, N: 1, Times: -1, Match: onLog(fault.Write, "-wal")})
+	for range 3 {
+		_, err := b.Do(context.Background(), "acme", []ingest.Command{create(t, "Contact", `{"name":"B"}`)})
+		wantCode(t, err, problem.StorageFull)
+		b.check("acme")
+	}
+	in.Arm(fault.Plan{})
+	b.one("acme", create(t, "Contact", `{"name":"C"}`))
+	b.check("acme")
+}
+
+// TestUnreadableEntityIsNoRefusalByAHook lets a hook read a row that does not match its checksum.
+func TestUnreadableEntityIsNoRefusalByAHook(t *testing.T) {
+	hooks := &ingest.Hooks{}
+	b := open(t, func(c *ingest.Config) { c.Hooks = hooks })
+	e := b.one("acme", create(t, "Organization", `{"name":"A"}`))
+	b.reopen()
+	db, err := sql.Open("sqlite3", "file:"+filepath.Join(b.cfg.Dir, "tenants", "acme", "log.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("UPDATE state SET crc = crc + 1"); err != nil {
+		t.Fatal(err)
+	}
+	hooks.Before("read", "Contact", "create", func(_ context.Context, c ingest.BeforeCall) (entity.Object, error) {
+		_, err := c.Reader.Get("Organization", e.Target)
+		return nil, err
+	})
+	r := b.try("acme", create(t, "Contact", `{"name":"A"}`))
+	if problem.Is(r.Err, problem.HookRejected) || !errors.Is(r.Err, ingest.ErrCorrupt) {
+		t.Error(r.Err)
+	}
+}
+
+// TestKeyPrefixIsNotSupplied tries to change what interfaces.md 8.3 has generated.
+func TestKeyPrefixIsNotSupplied(t *testing.T) {
+	b := open(t, nil)
+	e := b.one("acme", create(t, "ApiKey", `{"name":"A","scopes":"all","keyPrefix":"mine"}`))
+	prefix := fields(t, e).Text("keyPrefix")
+	for _, c := range []ingest.Command{
+		{Op: ingest.OpUpdate, Noun: "ApiKey", ID: e.Target, Body: body(t, `{"keyPrefix":"mine"}`)},
+		{Op: ingest.OpVerb, Noun: "ApiKey", ID: e.Target, Verb: "revoke", Body: body(t, `{"keyPrefix":"mine"}`)},
+	} {
+		if got := fields(t, b.one("acme", c)).Text("keyPrefix"); got != prefix || len(prefix) != 16 {
+			t.Errorf("%s: %s, was %s", c.Op, got, prefix)
 		}
 	}
 }

@@ -143,6 +143,12 @@ func (c *conn) close() error {
 	return errors.Join(append(errs, c.db.Close())...)
 }
 
+// isStorage reports whether an error is the log's, not a refusal.
+func isStorage(err error) bool {
+	_, ok := errors.AsType[sqlite3.Error](err)
+	return ok || errors.Is(err, ErrCorrupt)
+}
+
 // isFull reports whether SQLite gave up for want of space.
 func isFull(err error) bool {
 	e, ok := errors.AsType[sqlite3.Error](err)

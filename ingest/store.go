@@ -150,7 +150,7 @@ func (s *Store) Do(ctx context.Context, tenant string, cmds []Command) ([]Result
 		n := min(len(cmds), s.cfg.MaxBatch)
 		c := &call{cmds: cmds[:n], results: make([]Result, 0, n)}
 		if err := k.w.submit(ctx, c); err != nil {
-			return out, err
+			return append(out, c.results...), err
 		}
 		if cmds = cmds[n:]; len(cmds) == 0 && out == nil {
 			return c.results, nil
@@ -343,7 +343,7 @@ func (s *Store) Tenants(ctx context.Context) ([]string, error) {
 	}
 	var out []string
 	for _, e := range entries {
-		if _, err := os.Stat(logFile(s.cfg.Dir, e.Name())); err == nil && ValidTenant(e.Name()) {
+		if ValidTenant(e.Name()) && fileSize(logFile(s.cfg.Dir, e.Name())) > 0 {
 			out = append(out, e.Name())
 		}
 	}

@@ -20,7 +20,7 @@ const (
 	// writer's turn (correctness 7).
 	passiveAt  = 4 << 20
 	truncateAt = 64 << 20
-	// maxBatchBytes is the size of a batch's events at which no more calls join it: large documents are held several times.
+	// maxBatchBytes is the size of a batch's events at which it is committed: large documents are held several times.
 	maxBatchBytes = 16 << 20
 	// maxDrop is the number of expired idempotency keys that closing a tenant drops at most.
 	maxDrop = 10_000
@@ -32,6 +32,7 @@ const (
 type call struct {
 	cmds    []Command
 	results []Result
+	kept    int       // results that earlier batches have made durable: they stand whatever becomes of the rest
 	stake   bool      // the batch held something when the call's commands had run: they have written it, or seen it
 	at      time.Time // fixSeq: no later event may bear a timestamp at or before this
 	fix     bool
@@ -82,7 +83,7 @@ type published struct {
 
 // newWriter makes a tenant's writer and opens its log if it has one.
 func newWriter(ctx context.Context, cfg *Config, plans map[string]*plan, tenant string) (*writer, error) {
-	w := &writer{cfg: cfg, plans: plans, tenant: tenant, ctx: ctx,
+	w := &writer{cfg: cfg, plans: plans, tenant: tenant, ctx: context.WithValue(ctx, turnKey{}, true),
 		queue: make(chan *call, cfg.QueueLength), quit: make(chan struct{}), ended: make(chan struct{}), tallies: map[string]tally{}}
 	w.readers.open = func() (*conn, error) { return openConn(logFile(cfg.Dir, tenant), cfg.VFS, "rw", true) }
 	w.view.Store(&published{tallies: w.tallies})
@@ -176,25 +177,40 @@ func (w *writer) serve(first *call) {
 		w.answer([]*call{first}, unavailable())
 		return
 	}
-	b := newBatch(w)
+	last := first
+	for {
+		b := newBatch(w)
+		w.execute(b, last)
+		calls := w.gather(b, last)
+		err := w.commit(b)
+		last = calls[len(calls)-1]
+		if err != nil || len(last.results) == len(last.cmds) {
+			w.answer(calls, err)
+			return
+		}
+		last.kept = len(last.results) // the batch ended within the call
+		w.answer(calls[:len(calls)-1], nil)
+	}
+}
+
+// gather runs further calls on a batch that has begun with one, and gives all of them.
+func (w *writer) gather(b *batch, first *call) []*call {
 	calls, n := []*call{first}, len(first.cmds)
-	w.execute(b, first)
-	for n < w.cfg.MaxBatch && b.size < maxBatchBytes && !b.slow {
+	for n < w.cfg.MaxBatch && !b.due() {
 		select {
 		case c := <-w.queue:
 			w.execute(b, c)
 			calls, n = append(calls, c), n+len(c.cmds)
-			continue
 		default:
+			return calls
 		}
-		break
 	}
-	w.answer(calls, w.commit(b))
+	return calls
 }
 
-// execute runs a call's commands on the batch.
+// execute runs a call's commands on the batch, until that is due.
 func (w *writer) execute(b *batch, c *call) {
-	for i := range c.cmds {
+	for i := len(c.results); i < len(c.cmds) && !b.due(); i++ {
 		c.results = append(c.results, b.run(&c.cmds[i], "", 0))
 	}
 	c.stake = len(c.cmds) > 0 && !b.empty()
@@ -211,7 +227,7 @@ func (w *writer) answer(calls []*call, err error) {
 	for _, c := range calls {
 		c.head = w.head
 		if err != nil && (w.broken || c.stake) {
-			c.err = err
+			c.err, c.results = err, c.results[:c.kept]
 		}
 		close(c.done)
 	}
@@ -286,6 +302,9 @@ func (w *writer) settle(b *batch, cause error) error {
 		if held != nil && held.ID == b.records[len(b.records)-1].ID {
 			return nil // it is on disk after all, and recover has shown it
 		}
+	}
+	if isFull(cause) { // its last frame was never written whole
+		return notWritten(cause)
 	}
 	if err := w.log.seal(); err != nil {
 		w.stumble()
@@ -427,6 +446,9 @@ func busy(n int) error {
 func (w *writer) submit(ctx context.Context, c *call) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if ctx.Value(turnKey{}) != nil {
+		return ErrInTurn
 	}
 	c.done = make(chan struct{})
 	select {
