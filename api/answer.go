@@ -19,24 +19,23 @@ import (
 	"headless.ly/query"
 )
 
-// numberKey is where begin leaves the request's id.
-const numberKey = "request"
-
 // begin runs before every handler: it gives the request its id, permits other origins, and turns a panic into an answer.
 func (s *Service) begin(c *gin.Context) {
-	number := c.Request.Header.Get("X-Request-Id")
-	if !printable(number) {
-		number = noun.NewRequestID()
-	}
-	c.Set(numberKey, number)
 	h := c.Writer.Header()
-	h["X-Request-Id"] = []string{number}
+	if given := c.Request.Header["X-Request-Id"]; len(given) > 0 && printable(given[0]) {
+		h["X-Request-Id"] = given[:1]
+	} else {
+		h["X-Request-Id"] = []string{noun.NewRequestID()}
+	}
 	if len(c.Request.Header["Origin"]) > 0 {
 		allowOrigin(h)
 	}
 	defer s.recovered(c)
 	c.Next()
 }
+
+// requestID is the id that begin gave the request: the answer's header keeps it.
+func requestID(c *gin.Context) string { return c.Writer.Header()["X-Request-Id"][0] }
 
 // recovered ends a request whose handler panicked. It must be deferred.
 func (s *Service) recovered(c *gin.Context) {

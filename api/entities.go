@@ -30,7 +30,7 @@ func (r *request) do(cmd ingest.Command) (*lakehouse.Event, error) {
 	}
 	cmd.Noun = r.noun.Name
 	cmd.Source = source
-	cmd.RequestID = r.number
+	cmd.RequestID = r.requestID
 	results, err := r.s.store.Do(r.c.Request.Context(), r.tenant, []ingest.Command{cmd})
 	if err != nil {
 		return nil, err

@@ -45,7 +45,7 @@ func (r *request) fail(err error) {
 	}
 	f := failure{
 		Error: p.Code, Message: p.Message, Type: kind, ID: p.ID, Field: p.Field, ExistingID: p.ExistingID,
-		Version: p.Version, Details: p.Details, Supported: p.Supported, RequestID: r.number,
+		Version: p.Version, Details: p.Details, Supported: p.Supported, RequestID: r.requestID,
 	}
 	var v any = f
 	if r.api {
@@ -71,12 +71,12 @@ func (r *request) problem(err error) *problem.Problem {
 		return problem.New(problem.Timeout, "the request took too long or was given up")
 	default:
 		r.log(err)
-		return problem.New(problem.Internal, "internal error; quote the request id %s", r.number)
+		return problem.New(problem.Internal, "internal error; quote the request id %s", r.requestID)
 	}
 }
 
 func (r *request) log(err error) {
-	r.s.log.Error("request failed", "request", r.number, "method", r.c.Request.Method, "path", r.c.Request.URL.Path, "error", err)
+	r.s.log.Error("request failed", "request", r.requestID, "method", r.c.Request.Method, "path", r.c.Request.URL.Path, "error", err)
 }
 
 func statusOf(code problem.Code) int {

@@ -35,8 +35,12 @@ type check struct {
 func ready(r *request) error {
 	ctx, cancel := context.WithTimeout(r.c.Request.Context(), probeTimeout)
 	defer cancel()
-	r.s.probing.Lock()
-	defer r.s.probing.Unlock()
+	select {
+	case r.s.probing <- struct{}{}:
+		defer func() { <-r.s.probing }()
+	case <-ctx.Done():
+		return problem.New(problem.Unavailable, "the server is still probing whether it is ready")
+	}
 	answer := readiness{Status: "ready", Checks: map[string]check{}}
 	var failed []problem.Detail
 	for _, p := range r.s.cfg.Probes {

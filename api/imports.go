@@ -22,7 +22,7 @@ const (
 	maxImportDetails = 10_000
 	// importPatience is how long a group of rows waits for room in the tenant's queue.
 	importPatience = 30 * time.Second
-	// importStep is how long one group may take to arrive and be written.
+	// importStep is how long as many rows as a group holds may take to arrive and be written.
 	importStep = 2 * time.Minute
 )
 
@@ -101,6 +101,9 @@ func flag(name, text string) (bool, error) {
 // run reads all rows. An error means that nothing was imported, or that a group of rows could not be written.
 func (in *importer) run() error {
 	for {
+		if in.row%in.r.s.cfg.ImportGroup == 0 {
+			in.extend()
+		}
 		body, err := in.rows.next()
 		if err == io.EOF {
 			return in.flush()
@@ -135,7 +138,7 @@ func (in *importer) brokenOff(err error) error {
 }
 
 func (in *importer) add(body entity.Object) {
-	cmd := ingest.Command{Op: ingest.OpCreate, Noun: in.r.noun.Name, Body: body, Source: "import", RequestID: in.r.number}
+	cmd := ingest.Command{Op: ingest.OpCreate, Noun: in.r.noun.Name, Body: body, Source: "import", RequestID: in.r.requestID}
 	if id, given := body.Get("$id"); given && in.preserve {
 		cmd.PreserveID = entity.Unquote(id)
 		if !in.fits(cmd.PreserveID) {
@@ -157,14 +160,18 @@ func (in *importer) fits(id string) bool {
 	return noun.IsID(id) && (!known || other.Name == in.r.noun.Name)
 }
 
+// extend gives the next rows their time: what the server allows a whole request is too little for an import.
+func (in *importer) extend() {
+	soon := time.Now().Add(importStep)
+	_ = in.controller.SetReadDeadline(soon) // a connection that has no deadlines needs none
+	_ = in.controller.SetWriteDeadline(soon)
+}
+
 // flush writes the group and empties it.
 func (in *importer) flush() error {
 	if len(in.group) == 0 {
 		return nil
 	}
-	soon := time.Now().Add(importStep)
-	_ = in.controller.SetReadDeadline(soon) // a connection that has no deadlines needs none
-	_ = in.controller.SetWriteDeadline(soon)
 	results, err := in.write()
 	if err != nil {
 		return err

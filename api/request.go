@@ -24,7 +24,8 @@ type request struct {
 	name   string     // :noun as it stands in the path
 	id     string     // :id, decoded: an $id or the value of a unique field
 	action string     // :action, decoded
-	number string     // the request's id, as X-Request-Id says it
+	// requestID is what X-Request-Id says in the answer.
+	requestID string
 }
 
 // handler answers one request, or says why not.
@@ -51,7 +52,7 @@ func (s *Service) unread(h handler) gin.HandlerFunc {
 }
 
 func (s *Service) request(c *gin.Context) *request {
-	return &request{c: c, s: s, number: c.GetString(numberKey), api: inAPI(c.Request.URL.Path)}
+	return &request{c: c, s: s, requestID: requestID(c), api: inAPI(c.Request.URL.Path)}
 }
 
 func inAPI(path string) bool { return path == "/api" || strings.HasPrefix(path, "/api/") }

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -51,20 +50,21 @@ type Service struct {
 	log     *slog.Logger
 	engine  *gin.Engine
 	forms   conjugations
-	probing sync.Mutex // one /readyz probes at a time
+	probing chan struct{} // holds the one /readyz that probes
 }
 
 // New builds a Service from parts that the caller opened and will close, after the last request.
 func New(cfg Config) *Service {
 	cfg = cfg.withDefaults()
 	s := &Service{
-		cfg:    cfg,
-		store:  cfg.Store,
-		reader: cfg.Reader,
-		lake:   cfg.Lake,
-		nouns:  cfg.Nouns,
-		log:    cfg.Logger,
-		forms:  conjugate(cfg.Nouns),
+		cfg:     cfg,
+		store:   cfg.Store,
+		reader:  cfg.Reader,
+		lake:    cfg.Lake,
+		nouns:   cfg.Nouns,
+		log:     cfg.Logger,
+		forms:   conjugate(cfg.Nouns),
+		probing: make(chan struct{}, 1),
 	}
 	s.engine = s.routes()
 	return s

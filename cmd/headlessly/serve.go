@@ -32,6 +32,7 @@ func serveCommand() *cobra.Command {
 				}
 				data = filepath.Join(cache, "headlessly", "data")
 			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "data folder %s\n", data)
 			cfg := server.Config{Addr: addr, Data: data, Version: version()}
 			return serve(cmd.Context(), cfg, cmd.OutOrStdout())
 		},
