@@ -375,14 +375,14 @@ func first() int {
 	if *faultStep > 0 {
 		return 1
 	}
-	return 10
+	return 20
 }
 
 func next(n int) int {
 	if *faultStep > 0 {
 		return n + *faultStep
 	}
-	return 8*n + 5
+	return 20*n + 5
 }
 
 // TestPowerCutsBehindAFailedSync cuts the power some time after a commit whose sync failed though its data reached the
@@ -392,7 +392,7 @@ func TestPowerCutsBehindAFailedSync(t *testing.T) {
 		t.Run(file, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "data")
 			prepared := prepare(t, dir)
-			for n := 5; ; n = next(n) {
+			for n := min(5, first()); ; n = next(n) {
 				plan := fault.Plan{Kind: fault.SyncKept, N: n, Match: func(op fault.Op, path string) bool {
 					return op == fault.Sync && strings.HasSuffix(path, file)
 				}}
@@ -400,9 +400,9 @@ func TestPowerCutsBehindAFailedSync(t *testing.T) {
 				r.run()
 				r.close()
 				if r.fired == 0 {
-					return
+					return // there is no such sync
 				}
-				for _, point := range r.syncs(150) {
+				for _, point := range r.syncs(file) {
 					if err := r.cut(point, nil); err != nil {
 						t.Errorf("sync %d failed, power cut %d operations later: %v", n, point-r.fired, err)
 					}
@@ -412,13 +412,17 @@ func TestPowerCutsBehindAFailedSync(t *testing.T) {
 	}
 }
 
-// syncs lists the points behind the syncs that follow the failure within a while.
-func (r *trial) syncs(within int) []int {
-	records := r.in.Trace().Records()
+// syncs lists the points behind the syncs that follow the failure, up to the next one of that file: then what it should
+// have done is done.
+func (r *trial) syncs(file string) []int {
 	var points []int
-	for i := r.fired; i < min(len(records), r.fired+within); i++ {
-		if op := records[i].Op; op == fault.Sync || op == fault.SyncDir {
-			points = append(points, i+1)
+	for i, rec := range r.in.Trace().Records()[r.fired:] {
+		if rec.Op != fault.Sync && rec.Op != fault.SyncDir {
+			continue
+		}
+		points = append(points, r.fired+i+1)
+		if strings.HasSuffix(rec.Path, file) {
+			break
 		}
 	}
 	return points
