@@ -1,6 +1,8 @@
 # Everything needs Go and a C compiler, nothing else. Every bench-… and crash target ends with one line, "held: …" or
 # "falls short: …", and exits with 0 or 1.
 RUNS ?= 200
+STEP ?= 1
+SHELL := bash
 
 .PHONY: build test race lint demo bench bench-write bench-list bench-asof bench-memory bench-short crash faults
 
@@ -25,20 +27,25 @@ demo:
 bench: bench-write bench-list bench-asof bench-memory
 	go test -run '^$$' -bench . ./ingest ./lakehouse ./query
 
-bench-write: build
+bench-write:
 	cd cmd/bench && go run . write
 
-bench-list: build
+bench-list:
 	cd cmd/bench && go run . list
 
-bench-asof: build
+bench-asof:
 	cd cmd/bench && go run . asof
 
-bench-memory: build
+bench-memory:
 	cd cmd/bench && go run . memory
 
-bench-short: build
+bench-short:
 	cd cmd/bench && go run . all -short
 
 crash:
-	go test -count=1 -timeout 0 -run '^TestCrash$$' -v ./cmd/headlessly -args -crash.runs=$(RUNS)
+	@mkdir -p bin; set -o pipefail; \
+	go test -count=1 -timeout 0 -run '^TestCrash$$' -v ./cmd/headlessly -args -crash.runs=$(RUNS) 2>&1 | tee bin/crash.log; status=$$?; \
+	grep -E '^(held|falls short): ' bin/crash.log | tail -n 1; exit $$status
+
+faults: # every STEP-th operation of log and publisher fails once, in every way; the power is cut at 50 points
+	go test -count=1 -timeout 0 -run '^(TestFailTheNthOperation|TestFullDisk|TestPowerCuts.*)$$' -v ./cmd/headlessly -args -durability.step=$(STEP) -durability.cuts=50
