@@ -300,15 +300,6 @@ func (b *batch) write(c *conn) error {
 	return nil
 }
 
-// events gives the committed events in order.
-func (b *batch) events() []*lakehouse.Event {
-	out := make([]*lakehouse.Event, len(b.records))
-	for i, r := range b.records {
-		out[i] = &r.Event
-	}
-	return out
-}
-
 // merged gives the writer's tallies after the batch.
 func (b *batch) merged() map[string]tally {
 	out := maps.Clone(b.w.tallies)

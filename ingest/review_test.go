@@ -622,6 +622,32 @@ func TestKeyPrefixIsNotSupplied(t *testing.T) {
 	}
 }
 
+// meetingRegistrar lets a MarkClosed wait for another one.
+type meetingRegistrar struct {
+	registrar
+	met chan struct{}
+}
+
+func (r *meetingRegistrar) MarkClosed(ctx context.Context, t string) error {
+	select {
+	case r.met <- struct{}{}:
+	case <-r.met:
+	case <-time.After(5 * time.Second):
+		return errors.New("alone")
+	}
+	return r.registrar.MarkClosed(ctx, t)
+}
+
+// TestTenantsCloseTogether: closing hundreds of tenants one after another takes longer than a server has to end.
+func TestTenantsCloseTogether(t *testing.T) {
+	b := open(t, func(c *ingest.Config) { c.Registrar = &meetingRegistrar{met: make(chan struct{})} })
+	b.one("acme", create(t, "Contact", `{"name":"A"}`))
+	b.one("birch", create(t, "Contact", `{"name":"A"}`))
+	if err := b.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
 // keys counts the idempotency keys in acme's log file.
 func keys(t *testing.T, b *bench) (n int) {
 	t.Helper()

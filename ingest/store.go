@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"headless.ly/catalog/noun"
 	"headless.ly/catalog/problem"
 	"headless.ly/lakehouse"
@@ -46,6 +48,8 @@ const (
 	janitorPause = time.Second
 	// sweepPause is the time between two attempts to open the tenants that could not be opened at the start.
 	sweepPause = 5 * time.Second
+	// maxClosing is the number of tenants that Close closes at a time: most of it is waiting for the disk.
+	maxClosing = 16
 )
 
 func (c *Config) defaults() error {
@@ -415,10 +419,13 @@ func (s *Store) Close(ctx context.Context) error {
 	s.mu.Unlock()
 	s.cancel()
 	s.ended.Wait()
-	var errs []error
+	errs := make([]error, len(all))
+	var g errgroup.Group
+	g.SetLimit(maxClosing)
 	for i, k := range all {
-		errs = append(errs, s.finish(ctx, names[i], k))
+		g.Go(func() error { errs[i] = s.finish(ctx, names[i], k); return nil })
 	}
+	_ = g.Wait() // the errors are in errs
 	return errors.Join(errs...)
 }
 
