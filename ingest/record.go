@@ -29,11 +29,16 @@ var ErrCorrupt = fmt.Errorf("checksum mismatch")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func crcText(crc uint32, s string) uint32 {
-	var n [4]byte
-	binary.LittleEndian.PutUint32(n[:], uint32(len(s)))
-	crc = crc32.Update(crc, castagnoli, n[:])
-	return crc32.Update(crc, castagnoli, []byte(s))
+// appendText and appendInts put values in the form that checksums are taken of.
+func appendText(b []byte, s string) []byte {
+	return append(binary.LittleEndian.AppendUint32(b, uint32(len(s))), s...)
+}
+
+func appendInts(b []byte, values ...int64) []byte {
+	for _, v := range values {
+		b = binary.LittleEndian.AppendUint64(b, uint64(v))
+	}
+	return b
 }
 
 func crcBytes(crc uint32, b []byte) uint32 {
@@ -46,22 +51,14 @@ func crcBytes(crc uint32, b []byte) uint32 {
 	return crc32.Update(crc, castagnoli, b)
 }
 
-func crcInts(crc uint32, values ...int64) uint32 {
-	var n [8]byte
-	for _, v := range values {
-		binary.LittleEndian.PutUint64(n[:], uint64(v))
-		crc = crc32.Update(crc, castagnoli, n[:])
-	}
-	return crc
-}
-
 // sum is the checksum of a log row: the CRC of data in the upper half, so that a document can be checked alone, and the
 // CRC of all other columns in the lower.
 func (r *record) sum() int64 {
-	crc := crcInts(0, r.Seq, r.row, r.Timestamp, r.Version)
+	b := appendInts(make([]byte, 0, 512), r.Seq, r.row, r.Timestamp, r.Version)
 	for _, s := range [...]string{r.ID, r.Kind, r.Type, r.Entity, r.Target, r.Verb, r.Actor, r.Source, r.RequestID, r.Cause} {
-		crc = crcText(crc, s)
+		b = appendText(b, s)
 	}
+	crc := crc32.Checksum(b, castagnoli)
 	for _, b := range [...][]byte{r.Input, r.Changes, r.Before} {
 		crc = crcBytes(crc, b)
 	}
@@ -76,7 +73,8 @@ func (s *state) sum(id string) int64 {
 	if s.deleted {
 		deleted = 1
 	}
-	return int64(crcText(crcText(crcInts(0, s.row, s.seq, s.version, deleted), s.noun), id))
+	b := appendInts(make([]byte, 0, 128), s.row, s.seq, s.version, deleted)
+	return int64(crc32.Checksum(appendText(appendText(b, s.noun), id), castagnoli))
 }
 
 // insert writes the record to the log.
