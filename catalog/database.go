@@ -268,7 +268,11 @@ func (d *Database) write(ctx context.Context, change func(*sql.Tx) error) error 
 		return err
 	}
 	if err := change(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
+		rollback := tx.Rollback()
+		if rollback != nil { // the connection may be within the transaction still
+			rollback = errors.Join(rollback, d.reopen(context.WithoutCancel(ctx)))
+		}
+		return errors.Join(err, rollback)
 	}
 	if err := tx.Commit(); err != nil {
 		d.mu.Lock()

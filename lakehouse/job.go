@@ -139,8 +139,11 @@ var errFull = errors.New("bound reached")
 // read gives the events of the job: all from the last publish to the head, or as many as the bounds allow.
 func (w *workshop) read(ctx context.Context, j *job) ([]*Event, error) {
 	j.upto = j.from.seq
-	if j.head <= j.from.seq {
+	if j.head == j.from.seq {
 		return nil, nil
+	}
+	if j.head < j.from.seq {
+		return nil, fmt.Errorf("%w: log of %s ends at %d, but %d is published", ErrGap, j.tenant, j.head, j.from.seq)
 	}
 	var events []*Event
 	var size, dates int

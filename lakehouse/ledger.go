@@ -42,10 +42,11 @@ type ledger struct {
 	mu      sync.RWMutex // guards the fields below
 	tenants map[string]*standing
 	views   map[string]*View
+	behind  map[string]bool // tenants with a noun's table that lags
 }
 
 func newLedger(tenants map[string]*standing) *ledger {
-	l := &ledger{tenants: map[string]*standing{}, views: map[string]*View{}}
+	l := &ledger{tenants: map[string]*standing{}, views: map[string]*View{}, behind: map[string]bool{}}
 	l.apply(tenants)
 	return l
 }
@@ -60,6 +61,23 @@ func (l *ledger) apply(tenants map[string]*standing) {
 	defer l.mu.Unlock()
 	maps.Copy(l.tenants, tenants)
 	maps.Copy(l.views, views)
+	for tenant, s := range tenants {
+		if s.lags() {
+			l.behind[tenant] = true
+		} else {
+			delete(l.behind, tenant)
+		}
+	}
+}
+
+// lags reports whether a noun's table lags behind events.
+func (s *standing) lags() bool {
+	for _, shelf := range s.nouns {
+		if shelf.lags() {
+			return true
+		}
+	}
+	return false
 }
 
 func viewOf(tenant string, s *standing) *View {
@@ -104,20 +122,11 @@ func (l *ledger) names() []string {
 	return slices.Sorted(maps.Keys(l.tenants))
 }
 
-// lagging lists the tenants with a noun table that lags behind events.
+// lagging lists the tenants with a noun's table that lags behind events.
 func (l *ledger) lagging() []string {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	var out []string
-	for tenant, s := range l.tenants {
-		for _, shelf := range s.nouns {
-			if shelf.lags() {
-				out = append(out, tenant)
-				break
-			}
-		}
-	}
-	return out
+	return slices.Collect(maps.Keys(l.behind))
 }
 
 // seqs gives for each tenant the seq at which a table stands; noun is empty for events.

@@ -179,20 +179,16 @@ func (p *publisher) plan(force bool, now time.Time) []*job {
 	heads := maps.Clone(p.shop.log.Heads())
 	for _, tenant := range p.ledger.lagging() {
 		if _, found := heads[tenant]; !found {
-			heads[tenant] = 0
+			heads[tenant] = p.ledger.at(tenant).seq
 		}
 	}
 	var jobs []*job
 	for tenant, head := range heads {
 		from := p.ledger.at(tenant)
-		lags := false
-		for _, s := range from.nouns {
-			lags = lags || s.lags()
-		}
-		if head <= from.seq && !lags || !force && now.Before(p.held[tenant]) {
+		if head == from.seq && !from.lags() || !force && now.Before(p.held[tenant]) {
 			continue
 		}
-		jobs = append(jobs, &job{tenant: tenant, from: from, head: max(head, from.seq), force: force})
+		jobs = append(jobs, &job{tenant: tenant, from: from, head: head, force: force})
 	}
 	p.health.dirty(jobs, now)
 	slices.SortFunc(jobs, func(a, b *job) int {

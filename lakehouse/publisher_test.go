@@ -167,6 +167,10 @@ func TestGap(t *testing.T) {
 	if l.Published("acme") != 1 {
 		t.Errorf("published %d", l.Published("acme"))
 	}
+	log.events["acme"] = nil
+	if err := l.Publish(t.Context()); !errors.Is(err, ErrGap) {
+		t.Errorf("a log that was lost: %v", err)
+	}
 }
 
 // TestOutsideCommit says that a commit by somebody else between our reading and our commit costs nothing: both are there.
