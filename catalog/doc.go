@@ -3,7 +3,7 @@
 //
 // A Database is the SQLite file. A Catalog is the Iceberg SQL catalog in it: iceberg-go's, with what it lacks added. Other
 // engines open the same file as the SQL catalog named CatalogName. IO is the file access of Iceberg tables; FS is the file
-// system beneath it, replaced by tests that inject faults. FORMAT.md describes what is stored.
+// system beneath it, replaced by tests that inject faults. lakehouse/FORMAT.md describes what is stored.
 //
 // Promises:
 //  1. What a method reports as written is on disk (synchronous=FULL), and survives kill -9 and a power cut.

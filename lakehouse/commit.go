@@ -114,26 +114,27 @@ func (c *commit) reckon() {
 // definite unless it wraps catalog.ErrUnsettled: then the commit may have happened, and settle says so later.
 func (c *commit) run(ctx context.Context) error {
 	for attempt := 1; ; attempt++ {
-		if err := c.stage(ctx); err != nil {
-			c.discard()
+		err := c.attempt(ctx)
+		if err == nil || errors.Is(err, catalog.ErrUnsettled) {
 			return err
 		}
-		if len(c.staged) == 0 && len(c.moves) == 0 {
-			return nil
-		}
-		err := c.publisher.cat.Swap(ctx, c.staged, c.moves)
-		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, catalog.ErrUnsettled):
-			return err
-		case !errors.Is(err, catalog.ErrConflict) || attempt == commitAttempts:
-			c.discard()
+		c.discard()
+		if !errors.Is(err, catalog.ErrConflict) || attempt == commitAttempts {
 			return err
 		}
 		c.publisher.shop.cfg.Logger.Warn("publish: somebody else has committed, building again", "err", err)
-		c.discard()
 	}
+}
+
+// attempt builds everything on what is current, and swaps it in.
+func (c *commit) attempt(ctx context.Context) error {
+	if err := c.stage(ctx); err != nil {
+		return err
+	}
+	if len(c.staged) == 0 && len(c.moves) == 0 {
+		return nil
+	}
+	return c.publisher.cat.Swap(ctx, c.staged, c.moves)
 }
 
 // discard removes metadata that was staged and refused.
