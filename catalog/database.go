@@ -303,6 +303,11 @@ func (d *Database) settle(ctx context.Context) error {
 	if busy != 0 {
 		return fmt.Errorf("%w: checkpoint: another process is reading catalog.db", ErrUnsettled)
 	}
+	// A synced commit of our own: until there is one, neither the old WAL's removal nor its truncation is durable, and what
+	// the failed COMMIT left in it could come back after a power cut, behind an answer that says it did not happen.
+	if _, err := d.db.ExecContext(ctx, fmt.Sprintf("pragma user_version = %d", databaseVersion)); err != nil {
+		return fmt.Errorf("%w: seal: %w", ErrUnsettled, err)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.unsettled = false
