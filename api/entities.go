@@ -28,6 +28,11 @@ func (r *request) do(cmd ingest.Command) (*lakehouse.Event, error) {
 	if cmd.IfVersion, err = r.ifVersion(); err != nil {
 		return nil, err
 	}
+	if cmd.ID != "" && r.noun.Name == "Metric" && !noun.IsID(cmd.ID) { // its name is no unique field: the writer cannot look it up
+		if cmd.ID, err = r.s.reader.Resolve(r.c.Request.Context(), r.tenant, r.noun, cmd.ID); err != nil {
+			return nil, err
+		}
+	}
 	cmd.Noun = r.noun.Name
 	cmd.Source = source
 	cmd.RequestID = r.requestID
