@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/apache/iceberg-go"
@@ -372,4 +373,28 @@ func TestPath(t *testing.T) {
 			t.Errorf("%s is %s, want %s", location, got, want)
 		}
 	}
+}
+
+// TestNewMetadata says that field ids stay as they are, and that tables may be made side by side.
+func TestNewMetadata(t *testing.T) {
+	schema := iceberg.NewSchema(0, iceberg.NestedField{ID: 7, Name: "id", Type: iceberg.PrimitiveTypes.String, Required: true},
+		iceberg.NestedField{ID: 3, Name: "n", Type: iceberg.PrimitiveTypes.Int64})
+	spec := iceberg.NewPartitionSpec(iceberg.PartitionField{SourceIDs: []int{7}, FieldID: 1000, Name: "id", Transform: iceberg.IdentityTransform{}})
+	var g sync.WaitGroup
+	for range 8 {
+		g.Go(func() {
+			meta, err := NewMetadata(schema, spec, "file:///nowhere", iceberg.Properties{"a": "b"})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if !meta.CurrentSchema().Equals(schema) || meta.Version() != 2 || meta.LastColumnID() != 7 || meta.Properties()["a"] != "b" {
+				t.Errorf("metadata %v", meta)
+			}
+			if s := meta.PartitionSpec(); s.Field(0).FieldID != 1000 || meta.SortOrder().Len() != 0 {
+				t.Errorf("metadata %v", meta)
+			}
+		})
+	}
+	g.Wait()
 }
