@@ -173,9 +173,10 @@ func NewMetadata(
 	if err != nil {
 		return nil, err
 	}
-	steps := []error{b.SetUUID(uuid.New()), b.SetLoc(location), b.AddSchema(schema), b.SetCurrentSchemaID(-1)}
+	// Copies: the builder writes to what it is given.
+	fresh, unsorted := iceberg.NewSchema(0, schema.Fields()...), table.UnsortedSortOrder
+	steps := []error{b.SetUUID(uuid.New()), b.SetLoc(location), b.AddSchema(fresh), b.SetCurrentSchemaID(-1)}
 	steps = append(steps, b.AddPartitionSpec(&spec, true), b.SetDefaultSpecID(-1))
-	unsorted := table.UnsortedSortOrder // a copy: the builder writes to what it is given
 	steps = append(steps, b.AddSortOrder(&unsorted), b.SetDefaultSortOrderID(-1), b.SetProperties(props))
 	if err := errors.Join(steps...); err != nil {
 		return nil, fmt.Errorf("build metadata of %s: %w", location, err)
