@@ -20,6 +20,11 @@ const (
 	// writer's turn (correctness 7).
 	passiveAt  = 4 << 20
 	truncateAt = 64 << 20
+	// roomyBatch is the number of events in one commit from which on the writer's page cache is roomyCacheKB: a batch that
+	// does not fit its cache is written to the write-ahead log twice. roomyIdle without a call takes it back.
+	roomyBatch   = 16
+	roomyCacheKB = 4096
+	roomyIdle    = 5 * time.Second
 	// maxBatchBytes is the size of a batch's events at which it is committed: large documents are held several times.
 	maxBatchBytes = 16 << 20
 	// maxDrop is the number of expired idempotency keys that closing a tenant drops at most.
@@ -59,6 +64,7 @@ type writer struct {
 	last     int64 // timestamp of the last event
 	floor    int64 // the next event's timestamp is at least this
 	tallies  map[string]tally
+	roomy    bool // the log's connection has the larger page cache
 	commits  int
 	reopenAt time.Time
 
@@ -116,7 +122,7 @@ func (w *writer) reopen() error {
 	if err = errors.Join(err, ferr); err != nil {
 		return errors.Join(err, c.close())
 	}
-	w.log, w.head, w.last, w.tallies, w.broken = c, head, last, tallies, false
+	w.log, w.head, w.last, w.tallies, w.broken, w.roomy = c, head, last, tallies, false, false
 	w.floor = max(w.floor, floor)
 	w.show()
 	w.exists.Store(true)
@@ -149,15 +155,22 @@ func (w *writer) run() {
 	defer close(w.ended)
 	for {
 		var again <-chan time.Time
-		if w.broken { // readers wait for it as well: do not leave it to the next writer
+		switch {
+		case w.broken: // readers wait for it as well: do not leave it to the next writer
 			again = time.After(reopenPause)
+		case w.roomy:
+			again = time.After(roomyIdle)
 		}
 		select {
 		case c := <-w.queue:
 			w.serve(c)
 			w.rest()
 		case <-again:
-			w.recover()
+			if w.broken {
+				w.recover()
+			} else {
+				w.room(false)
+			}
 		case <-w.quit:
 			for {
 				select {
@@ -261,6 +274,7 @@ func (w *writer) accept(b *batch) {
 		w.last = b.records[len(b.records)-1].Timestamp
 	}
 	w.show()
+	w.room(w.roomy || len(b.records) >= roomyBatch)
 	w.commits++
 }
 
@@ -339,6 +353,21 @@ func (w *writer) recover() bool {
 		return false
 	}
 	return true
+}
+
+// room gives the log's connection a larger page cache while many write, and takes it back when nobody does.
+func (w *writer) room(roomy bool) {
+	if w.roomy == roomy || w.log == nil {
+		return
+	}
+	w.roomy = roomy
+	script := fmt.Sprintf("PRAGMA cache_size=-%d", roomyCacheKB)
+	if !roomy {
+		script = fmt.Sprintf("PRAGMA cache_size=-%d; PRAGMA shrink_memory", cacheKB)
+	}
+	if err := w.log.script(script); err != nil {
+		w.cfg.Logger.Warn("set page cache", "tenant", w.tenant, "error", err)
+	}
 }
 
 // rest does what is due between batches: checkpoints in a gap, or when the write-ahead log has grown large.

@@ -160,9 +160,13 @@ func TestPace(t *testing.T) {
 	p.spent(small, 4*time.Millisecond, now)
 	now = now.Add(time.Second)
 	if !p.allows(small, now) || p.allows(large, now) {
-		t.Error("a table waits four times its cost")
+		t.Error("a table waits ten times its cost")
 	}
-	now = now.Add(time.Second)
+	now = now.Add(2900 * time.Millisecond)
+	if p.allows(large, now) {
+		t.Error("a table waits ten times its cost")
+	}
+	now = now.Add(200 * time.Millisecond)
 	if !p.allows(large, now) {
 		t.Error("a table that has waited may be rewritten")
 	}

@@ -38,14 +38,16 @@ func Parse(data []byte) (Object, error) {
 	if depth(compact) > MaxDepth {
 		return nil, fmt.Errorf("parse object: nested deeper than %d", MaxDepth)
 	}
-	return parseCompact(compact)
+	return parseCompact(jsontext.NewDecoder(bytes.NewBuffer(compact)), compact)
 }
 
-// ParseStored reads a document that Append wrote. It keeps slices of data, which must not change afterwards.
-func ParseStored(data []byte) (Object, error) { return parseCompact(jsontext.Value(data)) }
+// ParseStored reads a document that Append wrote. It keeps slices of data, which must not change afterwards. That names are
+// unique was seen to by Parse; looking again takes as long as everything else, for each event that is read.
+func ParseStored(data []byte) (Object, error) {
+	return parseCompact(jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true)), data)
+}
 
-func parseCompact(data jsontext.Value) (Object, error) {
-	d := jsontext.NewDecoder(bytes.NewBuffer(data))
+func parseCompact(d *jsontext.Decoder, data jsontext.Value) (Object, error) {
 	if tok, err := d.ReadToken(); err != nil || tok.Kind() != '{' {
 		return nil, errors.Join(ErrNotObject, err)
 	}
