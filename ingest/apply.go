@@ -437,7 +437,7 @@ func (c *change) document(s *subject) entity.Object {
 // event describes the change.
 func (c *change) event(s *subject) *record {
 	r := &record{row: s.row, Event: lakehouse.Event{
-		Seq: s.seq, ID: noun.NewEventID(), Kind: lakehouse.KindMutation, Type: c.eventType(), Entity: s.noun, Target: s.id, Verb: c.name,
+		Seq: s.seq, ID: c.w.ids.New(s.seq), Kind: lakehouse.KindMutation, Type: c.eventType(), Entity: s.noun, Target: s.id, Verb: c.name,
 		Actor: c.cmd.Actor, Timestamp: c.at, Version: s.version, Data: s.data, Source: c.cmd.Source, RequestID: c.cmd.RequestID, Cause: c.cause,
 	}}
 	if c.plan.analytics {

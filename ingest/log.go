@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"database/sql/driver"
+
+	"headless.ly/catalog/noun"
 )
 
 // logFile is where a tenant's log lives.
 func logFile(dir, tenant string) string { return filepath.Join(dir, "tenants", tenant, "log.db") }
 
 // createLog makes a tenant's folder and an empty log, and makes both durable before it returns (correctness 7).
-func createLog(dir, tenant, vfs string) (*conn, error) {
+func createLog(dir, tenant, vfs string, ids noun.EventIDs) (*conn, error) {
 	path := logFile(dir, tenant)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("create log: %w", err)
@@ -23,14 +25,45 @@ func createLog(dir, tenant, vfs string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = c.script("BEGIN IMMEDIATE;" + schema + fmt.Sprintf("INSERT OR REPLACE INTO meta VALUES ('format', %d), ('tenant', '%s'); COMMIT;", formatVersion, tenant))
-	if err == nil {
+	if err = c.makeTables(tenant, ids); err == nil {
 		err = errors.Join(syncDir(filepath.Dir(path)), syncDir(filepath.Join(dir, "tenants")), syncDir(dir))
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("create log of %s: %w", tenant, err), c.close())
 	}
 	return c, nil
+}
+
+// makeTables makes an empty log in one transaction.
+func (c *conn) makeTables(tenant string, ids noun.EventIDs) error {
+	const about = "INSERT OR REPLACE INTO meta VALUES ('format', %d), ('tenant', '%s'), ('ids', %d); COMMIT;"
+	return c.script("BEGIN IMMEDIATE;" + schema + fmt.Sprintf(about, formatVersion, tenant, ids))
+}
+
+// eventIDs reads the offset of the log's event ids.
+func (c *conn) eventIDs() (noun.EventIDs, error) {
+	offset, found, err := c.getInt(sqlGetMeta, "ids")
+	if err == nil && !found {
+		err = fmt.Errorf("meta has no ids: %w", ErrCorrupt)
+	}
+	return noun.EventIDs(offset), err
+}
+
+// eventSeq finds an event by its id; 0 if there is none.
+func (c *conn) eventSeq(id string) (int64, error) {
+	ids, err := c.eventIDs()
+	if err != nil {
+		return 0, err
+	}
+	seq, ok := ids.Seq(id)
+	if !ok {
+		return 0, nil
+	}
+	_, found, err := c.getInt(sqlGetEventID, seq, id)
+	if err != nil || !found {
+		return 0, err
+	}
+	return seq, nil
 }
 
 // openLog opens an existing log for its writer and brings it to a known, durable state: what the write-ahead log holds
@@ -55,7 +88,7 @@ func (c *conn) checkFormat(tenant string) error {
 	if _, made, err := c.getInt("SELECT count(*) FROM sqlite_schema WHERE name = 'meta' HAVING count(*) > 0"); err != nil {
 		return err
 	} else if !made {
-		return c.script("BEGIN IMMEDIATE;" + schema + fmt.Sprintf("INSERT INTO meta VALUES ('format', %d), ('tenant', '%s'); COMMIT;", formatVersion, tenant))
+		return c.makeTables(tenant, noun.NewEventIDs())
 	}
 	v, _, err := c.getInt(sqlGetMeta, "format")
 	if err != nil {

@@ -1,7 +1,7 @@
 package ingest
 
 // formatVersion is the log file's format; FORMAT.md describes it.
-const formatVersion = 1
+const formatVersion = 2
 
 // schema makes an empty log file.
 const schema = `
@@ -29,7 +29,6 @@ CREATE TABLE IF NOT EXISTS log (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS log_row ON log (row);
 CREATE INDEX IF NOT EXISTS log_entity ON log (entity);
-CREATE INDEX IF NOT EXISTS log_id ON log (id);
 CREATE TABLE IF NOT EXISTS state (
   id TEXT PRIMARY KEY,
   noun TEXT NOT NULL,
@@ -71,25 +70,25 @@ CREATE TABLE IF NOT EXISTS hook_failure (
 const (
 	logColumns = "seq, row, at, id, kind, type, entity, target, verb, actor, version, source, request, cause, input, changes, before, data, crc"
 
-	sqlInsertLog   = "INSERT INTO log (" + logColumns + ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-	sqlPutState    = "INSERT OR REPLACE INTO state (id, noun, row, seq, version, deleted, crc) VALUES (?,?,?,?,?,?,?)"
-	sqlGetState    = "SELECT noun, row, seq, version, deleted, crc FROM state WHERE id = ?"
-	sqlPutClaim    = "INSERT OR REPLACE INTO claim (noun, field, value, id) VALUES (?,?,?,?)"
-	sqlDropClaim   = "DELETE FROM claim WHERE noun = ? AND field = ? AND value = ?"
-	sqlGetClaim    = "SELECT id FROM claim WHERE noun = ? AND field = ? AND value = ?"
-	sqlPutTally    = "INSERT OR REPLACE INTO tally (noun, live, last) VALUES (?,?,?)"
-	sqlPutKey      = "INSERT OR REPLACE INTO idempotency (key, hash, seq, at) VALUES (?,?,?,?)"
-	sqlGetKey      = "SELECT hash, seq, at FROM idempotency WHERE key = ?"
-	sqlDropKeys    = "DELETE FROM idempotency WHERE key IN (SELECT key FROM idempotency WHERE at < ? ORDER BY at LIMIT ?)"
-	sqlPutFailure  = "INSERT INTO hook_failure (event, hook, message, at) VALUES (?,?,?,?)"
-	sqlGetData     = "SELECT data, crc FROM log WHERE seq = ?"
-	sqlGetTime     = "SELECT at FROM log WHERE seq = ?"
-	sqlGetEvent    = "SELECT " + logColumns + " FROM log WHERE seq = ?"
-	sqlGetEventSeq = "SELECT seq FROM log WHERE id = ?"
-	sqlGetHead     = "SELECT seq, at FROM log ORDER BY seq DESC LIMIT 1"
-	sqlPutMeta     = "INSERT OR REPLACE INTO meta (key, value) VALUES (?,?)"
-	sqlGetMeta     = "SELECT value FROM meta WHERE key = ?"
-	sqlAllTallies  = "SELECT noun, live, last FROM tally"
+	sqlInsertLog  = "INSERT INTO log (" + logColumns + ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+	sqlPutState   = "INSERT OR REPLACE INTO state (id, noun, row, seq, version, deleted, crc) VALUES (?,?,?,?,?,?,?)"
+	sqlGetState   = "SELECT noun, row, seq, version, deleted, crc FROM state WHERE id = ?"
+	sqlPutClaim   = "INSERT OR REPLACE INTO claim (noun, field, value, id) VALUES (?,?,?,?)"
+	sqlDropClaim  = "DELETE FROM claim WHERE noun = ? AND field = ? AND value = ?"
+	sqlGetClaim   = "SELECT id FROM claim WHERE noun = ? AND field = ? AND value = ?"
+	sqlPutTally   = "INSERT OR REPLACE INTO tally (noun, live, last) VALUES (?,?,?)"
+	sqlPutKey     = "INSERT OR REPLACE INTO idempotency (key, hash, seq, at) VALUES (?,?,?,?)"
+	sqlGetKey     = "SELECT hash, seq, at FROM idempotency WHERE key = ?"
+	sqlDropKeys   = "DELETE FROM idempotency WHERE key IN (SELECT key FROM idempotency WHERE at < ? ORDER BY at LIMIT ?)"
+	sqlPutFailure = "INSERT INTO hook_failure (event, hook, message, at) VALUES (?,?,?,?)"
+	sqlGetData    = "SELECT data, crc FROM log WHERE seq = ?"
+	sqlGetTime    = "SELECT at FROM log WHERE seq = ?"
+	sqlGetEvent   = "SELECT " + logColumns + " FROM log WHERE seq = ?"
+	sqlGetEventID = "SELECT 1 FROM log WHERE seq = ? AND id = ?"
+	sqlGetHead    = "SELECT seq, at FROM log ORDER BY seq DESC LIMIT 1"
+	sqlPutMeta    = "INSERT OR REPLACE INTO meta (key, value) VALUES (?,?)"
+	sqlGetMeta    = "SELECT value FROM meta WHERE key = ?"
+	sqlAllTallies = "SELECT noun, live, last FROM tally"
 
 	// The last event of an entity at or below a seq, and the one with a version.
 	sqlEventAtSeq     = "SELECT " + logColumns + " FROM log WHERE row = ? AND seq <= ? ORDER BY seq DESC LIMIT 1"

@@ -302,7 +302,7 @@ func (s *Store) Read(ctx context.Context, tenant string, r lakehouse.Range, yiel
 // EventSeq gives the seq of the event with this evt_ id; 0 if there is none.
 func (s *Store) EventSeq(ctx context.Context, tenant, id string) (seq int64, err error) {
 	err = s.existing(ctx, tenant, func(w *writer) error {
-		return w.read(func(c *conn) (err error) { seq, _, err = c.getInt(sqlGetEventSeq, id); return err })
+		return w.read(func(c *conn) (err error) { seq, err = c.eventSeq(id); return err })
 	})
 	return seq, err
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"headless.ly/catalog/noun"
 	"headless.ly/catalog/problem"
 	"headless.ly/lakehouse"
 )
@@ -62,6 +63,7 @@ type writer struct {
 	broken   bool  // the log must be reopened before anything is served
 	head     int64
 	last     int64 // timestamp of the last event
+	ids      noun.EventIDs
 	floor    int64 // the next event's timestamp is at least this
 	tallies  map[string]tally
 	roomy    bool // the log's connection has the larger page cache
@@ -90,7 +92,8 @@ type published struct {
 // newWriter makes a tenant's writer and opens its log if it has one.
 func newWriter(ctx context.Context, cfg *Config, plans map[string]*plan, tenant string) (*writer, error) {
 	w := &writer{cfg: cfg, plans: plans, tenant: tenant, ctx: context.WithValue(ctx, turnKey{}, true),
-		queue: make(chan *call, cfg.QueueLength), quit: make(chan struct{}), ended: make(chan struct{}), tallies: map[string]tally{}}
+		queue: make(chan *call, cfg.QueueLength), quit: make(chan struct{}), ended: make(chan struct{}), tallies: map[string]tally{},
+		ids: noun.NewEventIDs()}
 	w.readers.open = func() (*conn, error) { return openConn(logFile(cfg.Dir, tenant), cfg.VFS, "rw", true) }
 	w.view.Store(&published{tallies: w.tallies})
 	fi, err := os.Stat(logFile(cfg.Dir, tenant))
@@ -119,11 +122,12 @@ func (w *writer) reopen() error {
 	}
 	head, last, tallies, err := c.summary()
 	floor, _, ferr := c.getInt(sqlGetMeta, "floor")
-	if err = errors.Join(err, ferr); err != nil {
+	ids, ierr := c.eventIDs()
+	if err = errors.Join(err, ferr, ierr); err != nil {
 		return errors.Join(err, c.close())
 	}
 	w.log, w.head, w.last, w.tallies, w.broken, w.roomy = c, head, last, tallies, false, false
-	w.floor = max(w.floor, floor)
+	w.floor, w.ids = max(w.floor, floor), ids
 	w.show()
 	w.exists.Store(true)
 	w.readers.reopen()
@@ -290,7 +294,7 @@ func (w *writer) ready() error {
 	if w.log != nil {
 		return nil
 	}
-	c, err := createLog(w.cfg.Dir, w.tenant, w.cfg.VFS)
+	c, err := createLog(w.cfg.Dir, w.tenant, w.cfg.VFS, w.ids)
 	if err != nil {
 		w.cfg.Logger.Error("create log", "tenant", w.tenant, "error", err)
 		return notWritten(err)

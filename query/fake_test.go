@@ -87,7 +87,7 @@ func (m *memory) put(tenant string, n *noun.Noun, id, verb, fields string) *lake
 		pastTense = v.Declared
 	}
 	e := &lakehouse.Event{
-		Seq: int64(len(t.events) + 1), ID: noun.NewEventID(), Kind: lakehouse.KindMutation, Type: n.Name + "." + pastTense,
+		Seq: int64(len(t.events) + 1), ID: noun.EventIDs(0).New(int64(len(t.events) + 1)), Kind: lakehouse.KindMutation, Type: n.Name + "." + pastTense,
 		Entity: n.Name, Target: id, Verb: verb, Actor: "user_" + verb, Timestamp: m.now.UnixMilli(), Version: int64(len(past) + 1),
 		Data: doc.Append(nil), Source: "test",
 	}

@@ -6,7 +6,8 @@ import (
 )
 
 // Lengths of the random part of an id. Eight characters are 47 bits: the writer of a tenant retries when one is taken.
-// Log entries and instances of Event come by the million and get twelve.
+// Instances of Event come by the million and get twelve, as many as
+// entries of the log (EventIDs).
 const (
 	idLength   = 8
 	longLength = 12
@@ -22,9 +23,6 @@ func (n *Noun) IDLen() int { return n.idLength }
 
 // NewID draws an id for a new instance, such as contact_fX9bL5nR. It may be taken already: the caller looks.
 func (n *Noun) NewID() string { return newID(n.IDPrefix, n.idLength) }
-
-// NewEventID draws the id of an entry of the log.
-func NewEventID() string { return newID("evt", longLength) }
 
 // NewRequestID draws the id of a request.
 func NewRequestID() string { return newID("req", longLength) }

@@ -18,7 +18,6 @@ func TestNewIDs(t *testing.T) {
 		equal(t, n.Name, n.IDLen(), length)
 		checkID(t, n.NewID(), n.IDPrefix, length)
 	}
-	checkID(t, noun.NewEventID(), "evt", 12)
 	checkID(t, noun.NewRequestID(), "req", 12)
 }
 
@@ -39,7 +38,7 @@ func TestNewIDsAreDistinctAndEven(t *testing.T) {
 	for i := range drawn {
 		wg.Go(func() {
 			for range each {
-				drawn[i] = append(drawn[i], noun.NewEventID())
+				drawn[i] = append(drawn[i], noun.NewRequestID())
 			}
 		})
 	}
@@ -56,7 +55,7 @@ func TestNewIDsAreDistinctAndEven(t *testing.T) {
 			if rude.MatchString(id) {
 				t.Errorf("%s is rude", id)
 			}
-			for place, c := range []byte(id[len("evt_"):]) {
+			for place, c := range []byte(id[len("req_"):]) {
 				counts[place][c]++
 			}
 		}
