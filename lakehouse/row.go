@@ -30,8 +30,9 @@ const (
 )
 
 // Row decodes the stored document of an event into one value per column of TableColumns(n) except tenant, in that order.
-// The values are as the comments of the Types say. A value that does not fit its column (written under an older
-// declaration) is kept in _extra under its name, as all undeclared fields are. The values do not share the event's memory.
+// The values are as the comments of the Types say. A field under an old name goes to the column it has now. A value that
+// does not fit its column (written under an older declaration) is kept in _extra under its name, as all undeclared fields
+// are. The values do not share the event's memory.
 func Row(n *noun.Noun, e *Event) ([]any, error) {
 	row, _, err := decode(n, e)
 	return row, err
@@ -47,11 +48,23 @@ func decode(n *noun.Noun, e *Event) (row []any, deleted bool, err error) {
 	row = make([]any, 1+len(columns)+rowTail)
 	tail := row[1+len(columns):]
 	tail[rowSeq] = e.Seq
-	var extra entity.Object
+	doc.Rename(n.Was())
+	extra := place(columns, doc, row[1:], func(m entity.Member) { deleted = meta(m, row, tail) || deleted })
+	if len(extra) > 0 {
+		tail[rowExtra] = string(extra.Append(nil))
+	}
+	if row[0] == nil || tail[rowVersion] == nil || tail[rowCreatedAt] == nil || tail[rowUpdatedAt] == nil {
+		return nil, false, fmt.Errorf("%w: event %d lacks $id, $version, $createdAt or $updatedAt", ErrDocument, e.Seq)
+	}
+	return row, deleted, nil
+}
+
+// place puts the fields that are declared and fit into values, one per column, and gives the others. The $ members go to meta.
+func place(columns []noun.Column, doc entity.Object, values []any, meta func(entity.Member)) (extra entity.Object) {
 	next := 0
 	for _, m := range doc {
 		if strings.HasPrefix(m.Name, "$") {
-			deleted = meta(m, row, tail) || deleted
+			meta(m)
 			continue
 		}
 		i := find(columns, m.Name, next)
@@ -61,18 +74,36 @@ func decode(n *noun.Noun, e *Event) (row []any, deleted bool, err error) {
 		}
 		next = i + 1
 		if v, ok := value(columnOf(columns[i]), m.Value); ok {
-			row[1+i] = v
+			values[i] = v
 		} else {
 			extra = append(extra, m)
 		}
 	}
-	if len(extra) > 0 {
-		tail[rowExtra] = string(extra.Append(nil))
+	return extra
+}
+
+// Lift gives the undeclared fields of an older row their place under today's declaration: one value for each of n.Columns(),
+// nil for most, and what stays undeclared. extra is the row's _extra, a JSON object; retired is one with the values of its
+// columns that are declared no more. rest is empty where nothing stays.
+func Lift(n *noun.Noun, extra, retired string) (values []any, rest string, err error) {
+	var doc entity.Object
+	for _, text := range []string{extra, retired} {
+		o, err := entity.ParseStored([]byte(text))
+		if err != nil {
+			return nil, "", fmt.Errorf("%w: undeclared fields: %w", ErrDocument, err)
+		}
+		for _, m := range o {
+			if !entity.IsNull(m.Value) {
+				doc.Set(m.Name, m.Value)
+			}
+		}
 	}
-	if row[0] == nil || tail[rowVersion] == nil || tail[rowCreatedAt] == nil || tail[rowUpdatedAt] == nil {
-		return nil, false, fmt.Errorf("%w: event %d lacks $id, $version, $createdAt or $updatedAt", ErrDocument, e.Seq)
+	doc.Rename(n.Was())
+	values = make([]any, len(n.Columns()))
+	if left := place(n.Columns(), doc, values, func(entity.Member) {}); len(left) > 0 {
+		rest = string(left.Append(nil))
 	}
-	return row, deleted, nil
+	return values, rest, nil
 }
 
 // find looks for a column from place next on, where a document in order of declaration has it, then from the start.

@@ -61,6 +61,9 @@ func (d *database) start() error {
 	d.duck = sql.OpenDB(connector)
 	d.duck.SetMaxOpenConns(d.engine.cfg.Connections)
 	d.duck.SetMaxIdleConns(d.engine.cfg.Connections)
+	if err := registerLift(context.Background(), d.duck, d.engine.schemas); err != nil {
+		return fmt.Errorf("register functions: %w", err)
+	}
 	for _, setting := range d.settings() {
 		if _, err := d.duck.Exec("set global " + setting); err != nil {
 			return fmt.Errorf("set %s: %w", setting, err)

@@ -79,25 +79,14 @@ func empty(table *schema) string {
 	return "select " + strings.Join(names, ", ") + " where false"
 }
 
-// published selects the rows of the published table.
-func published(table *schema, files lakehouse.Files) string {
-	if len(files.Paths) == 0 {
-		return empty(table)
-	}
-	paths := make([]string, len(files.Paths))
-	for i, p := range files.Paths {
-		paths[i] = quoteText(p)
-	}
-	return "select " + table.list + " from read_parquet([" + strings.Join(paths, ", ") + "], hive_partitioning = false)"
-}
-
 // merged selects the rows of the published table that did not change since, and those that did as they are now.
 func merged(table *schema, files lakehouse.Files, g *segment, changed span) string {
 	latest := versions(g, changed, false)
 	if len(files.Paths) == 0 {
 		return latest
 	}
-	return published(table, files) + " where id not in (select id from " + g.table + " where " + changed.sql() + ") union all " + latest
+	return "select " + table.list + " from (" + published(table, files) + ") where id not in (select id from " + g.table +
+		" where " + changed.sql() + ") union all " + latest
 }
 
 // versions selects the latest version of each entity within a span.

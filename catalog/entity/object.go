@@ -101,6 +101,36 @@ func (o *Object) Delete(name string) {
 	*o = slices.DeleteFunc(*o, func(m Member) bool { return m.Name == name })
 }
 
+// Rename gives members that bear an old name the name they have by now; names leads from old to new. Where several stand for
+// one, the first under an old name stays: a document has declared fields first, and the others were not when it was written.
+func (o *Object) Rename(names map[string]string) {
+	renamed := map[string]bool{} // whether the member of this name has been met
+	for _, m := range *o {
+		if now, old := names[m.Name]; old {
+			renamed[now] = false
+		}
+	}
+	if len(renamed) == 0 {
+		return
+	}
+	out := make(Object, 0, len(*o))
+	for _, m := range *o {
+		now, old := names[m.Name]
+		if !old {
+			now = m.Name
+		}
+		met, several := renamed[now]
+		if several && (met || !old) {
+			continue
+		}
+		if several {
+			renamed[now] = true
+		}
+		out = append(out, Member{now, m.Value})
+	}
+	*o = out
+}
+
 // Clone copies the list of members; values are shared.
 func (o Object) Clone() Object { return slices.Clone(o) }
 

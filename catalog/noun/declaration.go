@@ -27,7 +27,7 @@ type Declaration struct {
 	// What the notation does not say.
 	Verbs      map[string]Behavior // by action
 	Also       map[string][]string // enum field: values accepted beyond the enum
-	Was        map[string]string   // field: the name it had before
+	Was        map[string][]string // field or forward relationship: the names it had before
 	Collection string              // plural in addresses where it is not the kebab plural of the name
 	IDLength   int                 // random characters of an id; 0 = 8
 }
@@ -136,16 +136,22 @@ func (n *Noun) addAlso(also map[string][]string) error {
 	return nil
 }
 
-func (n *Noun) addWas(was map[string]string) error {
-	for name, old := range was {
-		f := n.fieldAt(name)
-		if f == nil {
+// addWas notes old names. Each stands for one column for ever, so that what was written under it keeps its meaning.
+func (n *Noun) addWas(was map[string][]string) error {
+	for name, olds := range was {
+		if !slices.Contains(n.order, name) {
 			return fmt.Errorf("was: there is no field %q", name)
 		}
-		if n.fieldAt(old) != nil || checkName(old) != nil {
-			return fmt.Errorf("was: %q cannot be the old name of %s", old, name)
+		for _, old := range olds {
+			taken := slices.Contains(n.order, old) || slices.ContainsFunc(n.Relationships, func(r Relationship) bool { return r.Name == old })
+			if taken || n.was[old] != "" || checkName(old) != nil {
+				return fmt.Errorf("was: %q cannot be the old name of %s", old, name)
+			}
+			if n.was == nil {
+				n.was = map[string]string{}
+			}
+			n.was[old] = name
 		}
-		f.Was = old
 	}
 	return nil
 }

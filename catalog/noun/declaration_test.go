@@ -39,7 +39,7 @@ func TestDefine(t *testing.T) {
 			"weigh": {InputOnly: true},
 		},
 		Also: map[string][]string{"state": {"Lost"}},
-		Was:  map[string]string{"weight": "mass"},
+		Was:  map[string][]string{"weight": {"mass", "heft"}},
 	})
 	equal(t, "names", []string{n.Name, n.Singular, n.Plural, n.IDPrefix, n.Table(), n.Domain},
 		[]string{"ShippingLabel", "shipping label", "shipping labels", "shippinglabel", "shippinglabel", "Logistics"})
@@ -57,8 +57,7 @@ func TestDefine(t *testing.T) {
 	equal(t, "doc", number.Doc, "Printed: https://example.com/a")
 	state, _ := n.Field("state")
 	equal(t, "accepts", []bool{state.Accepts("Printed"), state.Accepts("Lost"), state.Accepts("printed"), state.Accepts("")}, []bool{true, true, false, false})
-	weight, _ := n.Field("weight")
-	equal(t, "was", weight.Was, "mass")
+	equal(t, "was", n.Current("mass")+n.Current("heft")+n.Current("name"), "weightweightname")
 	equal(t, "id length", n.IDLen(), 10)
 
 	print, _ := n.Verb("print") // the first enum that holds the past form; then what the declaration adds
@@ -105,9 +104,9 @@ func TestDefineRefuses(t *testing.T) {
 		"5 to 32 random":              with(func(d *noun.Declaration) { d.IDLength = 4 }),
 		`no enum field "a"`:           with(func(d *noun.Declaration) { d.Also = map[string][]string{"a": {"Z"}} }),
 		`no enum field "zz"`:          with(func(d *noun.Declaration) { d.Also = map[string][]string{"zz": {"Z"}} }),
-		`was: there is no field "zz"`: with(func(d *noun.Declaration) { d.Was = map[string]string{"zz": "y"} }),
-		`"n" cannot be the old name`:  with(func(d *noun.Declaration) { d.Was = map[string]string{"a": "n"} }),
-		`"id" cannot be the old name`: with(func(d *noun.Declaration) { d.Was = map[string]string{"a": "id"} }),
+		`was: there is no field "zz"`: with(func(d *noun.Declaration) { d.Was = map[string][]string{"zz": {"y"}} }),
+		`"n" cannot be the old name`:  with(func(d *noun.Declaration) { d.Was = map[string][]string{"a": {"n"}} }),
+		`"id" cannot be the old name`: with(func(d *noun.Declaration) { d.Was = map[string][]string{"a": {"id"}} }),
 		`no verb "fly"`:               with(func(d *noun.Declaration) { d.Verbs = map[string]noun.Behavior{"fly": {}} }),
 		`no datetime field "a"`:       with(func(d *noun.Declaration) { d.Verbs = map[string]noun.Behavior{"send": {Stamp: "a"}} }),
 		`no field "zz" to write`:      effect(noun.Effect{Field: "zz", Op: noun.Set}),

@@ -25,7 +25,8 @@ type Noun struct {
 	Disabled      []string       // switched-off verbs among create, update, delete
 
 	idLength int
-	order    []string // names of the columns as declared
+	order    []string          // names of the columns as declared
+	was      map[string]string // names that columns had before, and those they have now
 	columns  []Column
 	column   map[string]int // place in columns
 	relation map[string]int // place in Relationships
@@ -54,7 +55,6 @@ type Field struct {
 	Default      string   // text of the value that a create without the field takes; "" = none
 	Precision    int      // of a decimal; 0 = not stated
 	Scale        int      // of a decimal
-	Was          string   // the name it had before it was renamed; "" = none
 	Doc          string
 }
 
@@ -144,6 +144,18 @@ func (n *Noun) Column(name string) (Column, bool) {
 		return Column{}, false
 	}
 	return n.columns[i], true
+}
+
+// Was gives the names that columns had before they were renamed, each with the name it has now; nil where there are none. The
+// map is shared.
+func (n *Noun) Was() map[string]string { return n.was }
+
+// Current gives the name that a column has now, for one it has or had; any other name as it is.
+func (n *Noun) Current(name string) string {
+	if now, old := n.was[name]; old {
+		return now
+	}
+	return name
 }
 
 // Field finds a declared field by its exact name.
