@@ -2,8 +2,12 @@ package lakehouse
 
 import (
 	"fmt"
+	"io"
 	"syscall"
 	"testing"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
 	"headless.ly/catalog/noun"
 )
@@ -83,18 +87,43 @@ func BenchmarkMerge(b *testing.B) {
 	})
 	b.Run("encode", func(b *testing.B) {
 		for b.Loop() {
-			w := &counter{w: discard{}}
-			if _, err := t.encode(w, rows, mem); err != nil {
-				b.Fatal(err)
-			}
-			b.ReportMetric(float64(w.n), "bytes")
+			encodeAll(b, t, rows)
 		}
 	})
 }
 
-type discard struct{}
+// encodeAll encodes rows as a file of a table.
+func encodeAll(b *testing.B, t *Table, rows arrow.RecordBatch) {
+	w := &counter{w: io.Discard}
+	fill := func(pw *pqarrow.FileWriter) error { return pw.Write(rows) }
+	if _, err := t.encode(w, rows.NumRows(), fill, mem); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(w.n), "bytes")
+}
 
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
+// BenchmarkSmallFile writes a file of five contacts, as most publishes of noun tables do.
+func BenchmarkSmallFile(b *testing.B) {
+	n, _ := noun.Core().Get("Contact")
+	t, err := newTable("contact", n, TableColumns(n))
+	if err != nil {
+		b.Fatal(err)
+	}
+	log := newFakeLog()
+	changes := map[string]*Event{}
+	for i := range 5 {
+		e := log.write("acme", "Contact", fmt.Sprintf("contact_%08d", i), "create", contactFields(i))
+		changes[e.Target] = e
+	}
+	rows, err := t.merge("acme", nil, changes, mem)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		encodeAll(b, t, rows)
+	}
+}
 
 // BenchmarkRow decodes one document of a contact.
 func BenchmarkRow(b *testing.B) {
@@ -120,9 +149,7 @@ func BenchmarkEvents(b *testing.B) {
 	}
 	for b.Loop() {
 		rows := t.eventRows("acme", log.events["acme"], mem)
-		if _, err := t.encode(&counter{w: discard{}}, rows, mem); err != nil {
-			b.Fatal(err)
-		}
+		encodeAll(b, t, rows)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path"
 	"path/filepath"
 
@@ -86,26 +87,34 @@ func (p placement) folder(t *Table) string {
 	return "tenant=" + p.tenant + "/date=" + p.date.FormattedString()
 }
 
+// uri is where the file goes in the table at a location.
+func (p placement) uri(t *Table, location string) string {
+	return location + "/" + path.Join("data", p.folder(t), p.name)
+}
+
 // writeFile writes rows as one durable data file and describes it to Iceberg.
 func (t *Table) writeFile(
 	x *catalog.IO, location string, p placement, rows arrow.RecordBatch, mem memory.Allocator,
 ) (iceberg.DataFile, error) {
-	uri := location + "/" + path.Join("data", p.folder(t), p.name)
-	out, err := x.Create(uri)
+	return t.fillFile(x, location, p, rows.NumRows(), func(w *pqarrow.FileWriter) error { return w.Write(rows) }, mem)
+}
+
+// fillFile writes one durable data file, of which fill writes the rows, about so many, and describes it to Iceberg.
+func (t *Table) fillFile(
+	x *catalog.IO, location string, p placement, rows int64, fill func(*pqarrow.FileWriter) error, mem memory.Allocator,
+) (iceberg.DataFile, error) {
+	uri := p.uri(t, location)
+	footer, size, err := writeParquet(x, uri, func(w io.Writer) (any, error) { return t.encode(w, rows, fill, mem) })
 	if err != nil {
-		return nil, fmt.Errorf("write %s: %w", filepath.Base(uri), err)
+		return nil, err
 	}
-	counted := &counter{w: out}
-	footer, err := t.encode(counted, rows, mem)
-	if closeErr := out.Close(); closeErr != nil {
-		err = errors.Join(err, closeErr)
-	}
-	if err != nil {
-		_ = x.Remove(uri) // an orphan if it stays
-		return nil, fmt.Errorf("write %s: %w", filepath.Base(uri), err)
-	}
+	return t.describe(x, uri, p, footer, size)
+}
+
+// describe describes a written data file to Iceberg. Where that fails the file is removed.
+func (t *Table) describe(x *catalog.IO, uri string, p placement, footer any, size int64) (iceberg.DataFile, error) {
 	args := table.DataFileArgs{Schema: t.schema, Spec: t.spec, Format: iceberg.ParquetFile, Metadata: footer, FilePath: uri,
-		FileSize: counted.n, Content: iceberg.EntryContentData, Properties: t.stats, FormatVersion: 2,
+		FileSize: size, Content: iceberg.EntryContentData, Properties: t.stats, FormatVersion: 2,
 		PartitionValues: map[int]any{partitionTenant: p.tenant}}
 	if t.Noun == nil {
 		args.PartitionValues[partitionDate] = iceberg.Date(p.date)
@@ -118,19 +127,46 @@ func (t *Table) writeFile(
 	return described, nil
 }
 
-// encode writes the Parquet bytes and gives the footer.
-func (t *Table) encode(w *counter, rows arrow.RecordBatch, mem memory.Allocator) (meta any, err error) {
+// writeParquet writes one durable file, whose bytes encode writes, and gives what encode gives and the file's size. Where
+// that fails the file is removed.
+func writeParquet(x *catalog.IO, uri string, encode func(io.Writer) (any, error)) (footer any, size int64, err error) {
+	out, err := x.Create(uri)
+	if err != nil {
+		return nil, 0, fmt.Errorf("write %s: %w", filepath.Base(uri), err)
+	}
+	counted := &counter{w: out}
+	footer, err = encode(counted)
+	if closeErr := out.Close(); closeErr != nil {
+		err = errors.Join(err, closeErr)
+	}
+	if err != nil {
+		_ = x.Remove(uri) // an orphan if it stays
+		return nil, 0, fmt.Errorf("write %s: %w", filepath.Base(uri), err)
+	}
+	return footer, counted.n, nil
+}
+
+// encode writes the Parquet bytes of a data file and gives the footer.
+func (t *Table) encode(
+	w io.Writer, rows int64, fill func(*pqarrow.FileWriter) error, mem memory.Allocator,
+) (footer any, err error) {
+	return encode(w, t.arrow, t.writerProperties(rows, t.sortedBy(), mem), fill, mem)
+}
+
+// encode writes Parquet bytes and gives the footer. It does not close w.
+func encode(
+	w io.Writer, schema *arrow.Schema, props *parquet.WriterProperties, fill func(*pqarrow.FileWriter) error, mem memory.Allocator,
+) (footer any, err error) {
 	defer func() {
 		if r := recover(); r != nil { // arrow-go panics on errors of the file beneath
 			err = fmt.Errorf("encode parquet: %v", r)
 		}
 	}()
-	pw, err := pqarrow.NewFileWriter(t.arrow, w, t.writerProperties(rows.NumRows(), t.sortedBy(), mem),
-		pqarrow.NewArrowWriterProperties(pqarrow.WithAllocator(mem)))
+	pw, err := pqarrow.NewFileWriter(schema, struct{ io.Writer }{w}, props, pqarrow.NewArrowWriterProperties(pqarrow.WithAllocator(mem)))
 	if err != nil {
 		return nil, err
 	}
-	if err := pw.Write(rows); err != nil {
+	if err := fill(pw); err != nil {
 		return nil, err
 	}
 	if err := pw.Close(); err != nil {
@@ -139,7 +175,7 @@ func (t *Table) encode(w *counter, rows arrow.RecordBatch, mem memory.Allocator)
 	return pw.FileMetadata()
 }
 
-// counter counts what is written. It hides the Close of what it writes to, which pqarrow would call.
+// counter counts what is written.
 type counter struct {
 	w interface{ Write([]byte) (int, error) }
 	n int64

@@ -1,0 +1,98 @@
+package lakehouse
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+	iceio "github.com/apache/iceberg-go/io"
+
+	"headless.ly/catalog"
+)
+
+// streamRows is how many rows of a file a rowStream decodes at a time.
+const streamRows = 8 << 10
+
+// rowStream reads columns of a data file batch by batch, in memory that does not grow with the file. One goroutine uses it.
+type rowStream struct {
+	name   string
+	file   iceio.File
+	parent *file.Reader
+	reader pqarrow.RecordReader
+	place  []int // of each wanted column in a batch; -1: the file does not have it
+}
+
+// openStream opens a file to read the columns with these field ids. The caller closes it.
+func openStream(ctx context.Context, x *catalog.IO, name string, fields []int, mem memory.Allocator) (*rowStream, error) {
+	f, err := x.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	s := &rowStream{name: name, file: f}
+	if err := s.open(ctx, fields, mem); err != nil {
+		s.close()
+		return nil, fmt.Errorf("read %s: %w", filepath.Base(name), err)
+	}
+	return s, nil
+}
+
+func (s *rowStream) open(ctx context.Context, fields []int, mem memory.Allocator) (err error) {
+	props := parquet.NewReaderProperties(mem)
+	props.BufferedStreamEnabled = true // pages, not whole column chunks
+	if s.parent, err = file.NewParquetReader(s.file, file.WithReadProps(props)); err != nil {
+		return err
+	}
+	fr, err := pqarrow.NewFileReader(s.parent, pqarrow.ArrowReadProperties{BatchSize: streamRows}, mem)
+	if err != nil {
+		return err
+	}
+	columns := make([]int, len(fields))
+	root := s.parent.MetaData().Schema.Root()
+	for i, id := range fields {
+		columns[i] = -1
+		for column := range root.NumFields() {
+			if int(root.Field(column).FieldID()) == id {
+				columns[i] = column
+			}
+		}
+	}
+	present := slices.DeleteFunc(slices.Sorted(slices.Values(columns)), func(c int) bool { return c < 0 })
+	for _, column := range columns { // a batch holds the columns in the file's order
+		s.place = append(s.place, slices.Index(present, column))
+	}
+	s.reader, err = fr.GetRecordReader(ctx, present, nil)
+	return err
+}
+
+// next gives the next rows: a column for each wanted one, nil where the file does not have it. They are borrowed until the
+// following call. io.EOF at the end.
+func (s *rowStream) next() ([]arrow.Array, int, error) {
+	if !s.reader.Next() {
+		if err := s.reader.Err(); err != nil {
+			return nil, 0, fmt.Errorf("read %s: %w", filepath.Base(s.name), err)
+		}
+		return nil, 0, io.EOF
+	}
+	batch := s.reader.RecordBatch()
+	columns := make([]arrow.Array, len(s.place))
+	for i, at := range s.place {
+		if at >= 0 {
+			columns[i] = batch.Column(at)
+		}
+	}
+	return columns, int(batch.NumRows()), nil
+}
+
+func (s *rowStream) close() {
+	if s.reader != nil {
+		s.reader.Release()
+	}
+	_ = s.file.Close()
+}
