@@ -149,9 +149,7 @@ func (c *change) resolve() error {
 		return fmt.Errorf("unknown operation %q", c.cmd.Op)
 	}
 	c.body = c.cmd.Body.Fields()
-	if c.create || c.cmd.Op == OpUpdate {
-		p.rename(c.body)
-	}
+	p.rename(&c.body)
 	if p.noun.Name == "ApiKey" { // the prefix is generated, never supplied (interfaces.md 8.3)
 		c.body.Delete("keyPrefix")
 	}
@@ -484,34 +482,44 @@ func (c *change) rollbackInput() []byte {
 
 // changes lists the fields that differ; nil where none does.
 func changes(old, now entity.Object) []byte {
-	var b []byte
-	put := func(name string, from, to jsontext.Value) {
-		if bytes.Equal(from, to) {
-			return
-		}
-		if b == nil {
-			b = append(b, '[')
-		} else {
-			b = append(b, ',')
-		}
-		b = append(append(b, `{"field":`...), entity.Quote(name)...)
-		b = append(append(b, `,"from":`...), orNull(from)...)
-		b = append(append(b, `,"to":`...), orNull(to)...)
-		b = append(b, '}')
-	}
+	var list changeList
 	for _, m := range now {
 		from, _ := old.Get(m.Name)
-		put(m.Name, from, m.Value)
+		list.put(m.Name, from, m.Value)
 	}
 	for _, m := range old {
 		if _, still := now.Get(m.Name); !still {
-			put(m.Name, m.Value, nil)
+			list.put(m.Name, m.Value, nil)
 		}
 	}
-	if b != nil {
-		b = append(b, ']')
+	return list.text()
+}
+
+// changeList is an event's changes as they are stored.
+type changeList []byte
+
+// put appends a field unless its values are the same.
+func (b *changeList) put(name string, from, to jsontext.Value) {
+	if bytes.Equal(from, to) {
+		return
 	}
-	return b
+	start := byte('[')
+	if len(*b) > 0 {
+		start = ','
+	}
+	out := append(*b, start)
+	out = append(append(out, `{"field":`...), entity.Quote(name)...)
+	out = append(append(out, `,"from":`...), orNull(from)...)
+	out = append(append(out, `,"to":`...), orNull(to)...)
+	*b = append(out, '}')
+}
+
+// text is the JSON array; nil where nothing was put.
+func (b changeList) text() []byte {
+	if b == nil {
+		return nil
+	}
+	return append(b, ']')
 }
 
 func orNull(v jsontext.Value) jsontext.Value {
@@ -540,7 +548,9 @@ func (c *change) beforeHooks() error {
 			p.Cause = err
 			return p
 		}
-		for _, m := range more.Fields() {
+		given := more.Fields()
+		c.plan.rename(&given)
+		for _, m := range given {
 			c.body.Set(m.Name, m.Value)
 		}
 	}

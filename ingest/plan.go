@@ -23,7 +23,8 @@ type plan struct {
 	computed  map[string]bool // reverse relationships: read, never written
 	uniques   []*noun.Field
 	defaults  []entity.Member
-	analytics bool // the noun Event: its instances are rows of the events table themselves (ruling 6)
+	traces    [][]byte // what a stored text contains if it holds an old name
+	analytics bool     // the noun Event: its instances are rows of the events table themselves (ruling 6)
 }
 
 func newPlan(n *noun.Noun) *plan {
@@ -35,27 +36,15 @@ func newPlan(n *noun.Noun) *plan {
 			p.defaults = append(p.defaults, entity.Member{Name: c.Name, Value: jsontext.Value(c.Field.Literal(c.Field.Default))})
 		}
 	}
+	for old := range n.Was() {
+		p.traces = append(p.traces, entity.Quote(old))
+	}
 	for _, r := range n.Relationships {
 		if !r.Forward {
 			p.computed[r.Name] = true
 		}
 	}
 	return p
-}
-
-// rename gives the members of a body the names they have by now: a Workflow's trigger (interfaces.md 3.9).
-func (p *plan) rename(body entity.Object) {
-	if p.noun.Name != "Workflow" {
-		return
-	}
-	if _, both := body.Get("triggerEvent"); both {
-		return
-	}
-	for i := range body {
-		if body[i].Name == "trigger" {
-			body[i].Name = "triggerEvent"
-		}
-	}
 }
 
 // prepare completes the body of a create where the service, not the caller, gives a value.
@@ -117,7 +106,7 @@ func (p *plan) guardTransition(before *subject, now entity.Object) error {
 
 // check validates the fields that differ from the old document and the presence of the required ones, canonicalizes
 // values, drops nulls, and puts the fields in stored order: declared ones as declared, the others as they came.
-// restored says that the values were accepted before, so that references are not looked up again.
+// restored says that the fields were accepted before, so that references are not looked up again.
 func (p *plan) check(fields *entity.Object, old entity.Object, restored bool, exists func(id, noun string) (bool, error)) ([]problem.Detail, error) {
 	declared := make([]jsontext.Value, len(p.columns))
 	var rest entity.Object
@@ -156,12 +145,18 @@ func (p *plan) check(fields *entity.Object, old entity.Object, restored bool, ex
 	for i, c := range p.columns {
 		if declared[i] != nil {
 			out = append(out, entity.Member{Name: c.Name, Value: declared[i]})
-		} else if c.Required {
+		} else if c.Required && !restored && !lacked(old, c.Name) {
 			bad(c.Name, "required")
 		}
 	}
 	*fields = append(out, rest...)
 	return details, nil
+}
+
+// lacked says that an entity was good without a field: it was written before the field was declared, or required.
+func lacked(old entity.Object, name string) bool {
+	v, _ := old.Get(name)
+	return old != nil && entity.IsNull(v)
 }
 
 // accept checks one value of a declared column; msg says what is wrong with it.

@@ -135,7 +135,7 @@ func (p *pager) next(c *conn) ([]*record, error) {
 	var page []*record
 	size := 0
 	err := c.query(query, func(v []driver.Value) error {
-		r, err := scanRecord(v)
+		r, err := c.scanRecord(v)
 		if err != nil {
 			return err
 		}

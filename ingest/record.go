@@ -83,8 +83,8 @@ func (r *record) insert(c *conn) error {
 		r.Source, r.RequestID, r.Cause, r.Input, r.Changes, r.Before, r.Data, r.sum())
 }
 
-// scanRecord reads a row of logColumns and checks it.
-func scanRecord(v []driver.Value) (*record, error) {
+// scanRecord reads a row of logColumns, checks it, and gives its fields their present names.
+func (c *conn) scanRecord(v []driver.Value) (*record, error) {
 	r := &record{row: v[1].(int64), Event: lakehouse.Event{
 		Seq: v[0].(int64), Timestamp: v[2].(int64), ID: v[3].(string), Kind: v[4].(string), Type: v[5].(string), Entity: v[6].(string),
 		Target: v[7].(string), Verb: v[8].(string), Actor: v[9].(string), Version: v[10].(int64), Source: v[11].(string),
@@ -93,7 +93,7 @@ func scanRecord(v []driver.Value) (*record, error) {
 	if r.sum() != v[18].(int64) {
 		return nil, fmt.Errorf("event %d: %w", r.Seq, ErrCorrupt)
 	}
-	return r, nil
+	return r, c.today(r)
 }
 
 func blob(v driver.Value) []byte {
@@ -119,12 +119,15 @@ func (c *conn) getClaim(k claim) (id string, err error) {
 	return id, err
 }
 
-// getData reads the document of an event.
+// getData reads the document of an event, fields under their present names.
 func (c *conn) getData(seq int64) (data []byte, err error) {
 	err = c.query(sqlGetData, func(v []driver.Value) error {
 		data = blob(v[0])
 		if dataSum(data) != v[1].(int64)&^0xffffffff {
 			return fmt.Errorf("event %d: %w", seq, ErrCorrupt)
+		}
+		if data, err = c.todayData(data); err != nil {
+			return fmt.Errorf("event %d: %w", seq, err)
 		}
 		return errStop
 	}, seq)
@@ -137,7 +140,7 @@ func (c *conn) getData(seq int64) (data []byte, err error) {
 // getRecord reads the one event that a statement over logColumns finds; nil where there is none.
 func (c *conn) getRecord(query string, args ...any) (r *record, err error) {
 	err = c.query(query, func(v []driver.Value) (err error) {
-		if r, err = scanRecord(v); err != nil {
+		if r, err = c.scanRecord(v); err != nil {
 			return err
 		}
 		return errStop

@@ -76,6 +76,7 @@ const (
 	sqlPutClaim   = "INSERT OR REPLACE INTO claim (noun, field, value, id) VALUES (?,?,?,?)"
 	sqlDropClaim  = "DELETE FROM claim WHERE noun = ? AND field = ? AND value = ?"
 	sqlGetClaim   = "SELECT id FROM claim WHERE noun = ? AND field = ? AND value = ?"
+	sqlOldClaim   = "SELECT 1 FROM claim WHERE noun = ? AND field = ? LIMIT 1"
 	sqlPutTally   = "INSERT OR REPLACE INTO tally (noun, live, last) VALUES (?,?,?)"
 	sqlPutKey     = "INSERT OR REPLACE INTO idempotency (key, hash, seq, at) VALUES (?,?,?,?)"
 	sqlGetKey     = "SELECT hash, seq, at FROM idempotency WHERE key = ?"
@@ -93,6 +94,8 @@ const (
 	// The last event of an entity at or below a seq, and the one with a version.
 	sqlEventAtSeq     = "SELECT " + logColumns + " FROM log WHERE row = ? AND seq <= ? ORDER BY seq DESC LIMIT 1"
 	sqlEventAtVersion = "SELECT " + logColumns + " FROM log WHERE row = ? AND version = ? LIMIT 1"
+
+	sqlRenameClaims = "UPDATE OR IGNORE claim SET field = ? WHERE noun = ? AND field = ?"
 
 	sqlScan           = "SELECT " + logColumns + " FROM log WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
 	sqlScanDesc       = "SELECT " + logColumns + " FROM log WHERE seq > ? AND seq <= ? ORDER BY seq DESC LIMIT ?"

@@ -16,6 +16,7 @@ import (
 type conn struct {
 	db    *sqlite3.SQLiteConn
 	stmts map[string]*statement
+	plans map[string]*plan // of the nouns whose events are read, by name
 }
 
 type statement struct {

@@ -94,7 +94,13 @@ func newWriter(ctx context.Context, cfg *Config, plans map[string]*plan, tenant 
 	w := &writer{cfg: cfg, plans: plans, tenant: tenant, ctx: context.WithValue(ctx, turnKey{}, true),
 		queue: make(chan *call, cfg.QueueLength), quit: make(chan struct{}), ended: make(chan struct{}), tallies: map[string]tally{},
 		ids: noun.NewEventIDs()}
-	w.readers.open = func() (*conn, error) { return openConn(logFile(cfg.Dir, tenant), cfg.VFS, "rw", true) }
+	w.readers.open = func() (*conn, error) {
+		c, err := openConn(logFile(cfg.Dir, tenant), cfg.VFS, "rw", true)
+		if err == nil {
+			c.plans = plans
+		}
+		return c, err
+	}
 	w.view.Store(&published{tallies: w.tallies})
 	fi, err := os.Stat(logFile(cfg.Dir, tenant))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -120,10 +126,12 @@ func (w *writer) reopen() error {
 	if err != nil {
 		return err
 	}
+	c.plans = w.plans
+	rerr := c.renameClaims()
 	head, last, tallies, err := c.summary()
 	floor, _, ferr := c.getInt(sqlGetMeta, "floor")
 	ids, ierr := c.eventIDs()
-	if err = errors.Join(err, ferr, ierr); err != nil {
+	if err = errors.Join(rerr, err, ferr, ierr); err != nil {
 		return errors.Join(err, c.close())
 	}
 	w.log, w.head, w.last, w.tallies, w.broken, w.roomy = c, head, last, tallies, false, false
@@ -299,6 +307,7 @@ func (w *writer) ready() error {
 		w.cfg.Logger.Error("create log", "tenant", w.tenant, "error", err)
 		return notWritten(err)
 	}
+	c.plans = w.plans
 	w.log = c
 	w.exists.Store(true)
 	return nil

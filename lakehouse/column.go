@@ -24,7 +24,7 @@ type Column struct {
 	Name     string
 	Type     Type
 	Required bool
-	FieldID  int  // of fieldids.json: never changes, is never used again
+	FieldID  int  // of fieldids.json: never changes, is never given to another column
 	Indexed  bool // dictionary pages, whatever the type
 	Bloom    bool // the files hold a bloom filter for it
 	Bounds   bool // its lower and upper bounds may stand in table metadata: ids, enums, numbers and times, never free text
@@ -46,7 +46,7 @@ func EventColumns() []Column {
 	text := func(name string, required, bloom, bounds bool) Column {
 		return Column{Name: name, Type: String, Required: required, Bloom: bloom, Indexed: bloom, Bounds: bounds}
 	}
-	return numbered(eventsTable, []Column{
+	return numbered(eventsTable, nil, []Column{
 		text("tenant", true, false, true),
 		{Name: "seq", Type: Long, Required: true, Bounds: true},
 		text("id", true, true, true),
@@ -86,7 +86,7 @@ func TableColumns(n *noun.Noun) []Column {
 		Column{Name: "_createdBy", Type: String},
 		Column{Name: "_seq", Type: Long, Required: true, Bounds: true},
 		Column{Name: "_extra", Type: JSON})
-	return numbered(n.Table(), columns)
+	return numbered(n.Table(), n, columns)
 }
 
 // columnOf gives the stored form of a declared field or forward relationship.

@@ -132,7 +132,8 @@ func currentFiles(t testing.TB, l *Lake, name string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := readManifests(tbl, l.cat.IO())
+	declared := l.tables[slices.IndexFunc(l.tables, func(t *Table) bool { return t.Name == name })]
+	files, err := readManifests(declared, tbl, l.cat.IO())
 	if err != nil {
 		t.Fatal(err)
 	}

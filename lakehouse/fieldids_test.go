@@ -1,9 +1,12 @@
 package lakehouse
 
 import (
+	"cmp"
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
+	"slices"
 	"testing"
 
 	"headless.ly/catalog/noun"
@@ -11,11 +14,12 @@ import (
 
 var update = flag.Bool("update", false, "add missing columns to fieldids.json")
 
-// TestFieldIDs says that every column of every table has a field id, and that no two columns of a table share one.
+// TestFieldIDs says that every column of every table has a field id, a renamed one that of its old name, and that no two
+// columns of a table share one.
 func TestFieldIDs(t *testing.T) {
 	ids := fieldIDs()
 	missing := false
-	each := func(table string, columns []Column) {
+	each := func(table string, n *noun.Noun, columns []Column) {
 		if ids[table] == nil {
 			ids[table] = map[string]int{}
 		}
@@ -24,18 +28,14 @@ func TestFieldIDs(t *testing.T) {
 				continue
 			}
 			missing = true
-			next := 1
-			for _, id := range ids[table] {
-				next = max(next, id+1)
-			}
-			ids[table][c.Name] = next
+			ids[table][c.Name] = cmp.Or(fieldIDOf(ids[table], n, c.Name), nextID(ids[table]))
 			t.Logf("no field id for %s.%s", table, c.Name)
 		}
 	}
-	each(eventsTable, EventColumns())
+	each(eventsTable, nil, EventColumns())
 	for _, n := range noun.Core().All() {
 		if n.Name != "Event" {
-			each(n.Table(), TableColumns(n))
+			each(n.Table(), n, TableColumns(n))
 		}
 	}
 	if missing && *update {
@@ -51,13 +51,38 @@ func TestFieldIDs(t *testing.T) {
 	if missing {
 		t.Fatal("run: go test ./lakehouse -run TestFieldIDs -update")
 	}
+	declared := map[string]*noun.Noun{}
+	for _, n := range noun.Core().All() {
+		declared[n.Table()] = n
+	}
 	for table, columns := range ids {
-		owner := map[int]string{}
-		for name, id := range columns {
-			if owner[id] != "" || id < 1 {
-				t.Errorf("%s: %s and %s share field id %d", table, owner[id], name, id)
-			}
-			owner[id] = name
+		checkRegister(t, table, columns, declared[table])
+	}
+}
+
+func nextID(ids map[string]int) int {
+	next := 1
+	for _, id := range ids {
+		next = max(next, id+1)
+	}
+	return next
+}
+
+// checkRegister refuses a field id that stands for two things: the names that have one are those of one column, now and before.
+func checkRegister(t *testing.T, table string, ids map[string]int, n *noun.Noun) {
+	t.Helper()
+	owner := map[int]string{}
+	for _, name := range slices.Sorted(maps.Keys(ids)) {
+		id, now := ids[name], name
+		if n != nil {
+			now = n.Current(name)
+		}
+		if id < 1 || owner[id] != "" && owner[id] != now {
+			t.Errorf("%s: %s and %s share field id %d", table, owner[id], name, id)
+		}
+		owner[id] = now
+		if ids[now] != 0 && ids[now] != id {
+			t.Errorf("%s: %s was %s, but the one has field id %d and the other %d", table, now, name, ids[now], id)
 		}
 	}
 }

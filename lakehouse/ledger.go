@@ -24,6 +24,7 @@ type shelf struct {
 type dataFile struct {
 	location string
 	rows     int64
+	past     *Past // of a file that was written before the table's schema last changed; else nil
 }
 
 func (s shelf) lags() bool { return s.changed > s.seq }
@@ -87,6 +88,7 @@ func viewOf(tenant string, s *standing) *View {
 		for _, file := range shelf.files {
 			f.Paths = append(f.Paths, catalog.Path(file.location))
 			f.Rows += file.rows
+			f.older(file)
 		}
 		v.Nouns[name] = f
 	}

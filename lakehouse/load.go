@@ -13,31 +13,46 @@ import (
 )
 
 // loadTables gives the Iceberg table of every declared one, in their order. Those that are missing are made, all in one
-// transaction; those that exist must be as declared.
+// transaction; those that exist become as declared.
 func (l *Lake) loadTables(ctx context.Context) ([]*table.Table, error) {
 	if err := l.makeTables(ctx); err != nil {
 		return nil, err
 	}
 	loaded := make([]*table.Table, len(l.tables))
-	g, ctx := errgroup.WithContext(ctx)
+	g, loading := errgroup.WithContext(ctx)
 	g.SetLimit(l.cfg.workers())
 	for i, t := range l.tables {
 		g.Go(func() error {
-			found, err := l.cat.LoadTable(ctx, t.ident)
+			found, err := l.cat.LoadTable(loading, t.ident)
 			if err != nil {
 				return err
 			}
-			if !found.Schema().Equals(t.schema) {
-				return fmt.Errorf("table %s has other columns than its noun; changing them is not possible yet", t.Name)
-			}
 			loaded[i] = found
-			if l.cat.Hinted(found.MetadataLocation()) {
-				return nil
-			}
-			return l.cat.Hint(found.MetadataLocation())
+			return nil
 		})
 	}
-	return loaded, g.Wait()
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if err := l.evolve(ctx, loaded); err != nil {
+		return nil, err
+	}
+	return loaded, l.hintTables(loaded)
+}
+
+// hintTables writes the hints that are missing or stale.
+func (l *Lake) hintTables(loaded []*table.Table) error {
+	var g errgroup.Group
+	g.SetLimit(l.cfg.workers())
+	for _, t := range loaded {
+		g.Go(func() error {
+			if l.cat.Hinted(t.MetadataLocation()) {
+				return nil
+			}
+			return l.cat.Hint(t.MetadataLocation())
+		})
+	}
+	return g.Wait()
 }
 
 // makeTables makes the tables that do not exist, empty.
@@ -122,14 +137,14 @@ func (l *Lake) loadFiles(loaded []*table.Table) ([]map[string][]dataFile, error)
 	for i, t := range loaded[1:] {
 		g.Go(func() error {
 			var err error
-			files[i+1], err = readManifests(t, l.cat.IO())
+			files[i+1], err = readManifests(l.tables[i+1], t, l.cat.IO())
 			return err
 		})
 	}
 	return files, g.Wait()
 }
 
-func readManifests(t *table.Table, x *catalog.IO) (map[string][]dataFile, error) {
+func readManifests(declared *Table, t *table.Table, x *catalog.IO) (map[string][]dataFile, error) {
 	files := map[string][]dataFile{}
 	snapshot := t.CurrentSnapshot()
 	if snapshot == nil {
@@ -149,7 +164,8 @@ func readManifests(t *table.Table, x *catalog.IO) (map[string][]dataFile, error)
 			if !ok || df.ContentType() != iceberg.EntryContentData {
 				return nil, fmt.Errorf("%s: %s is not a file of ours", strings.Join(t.Identifier(), "."), df.FilePath())
 			}
-			files[tenant] = append(files[tenant], dataFile{location: df.FilePath(), rows: df.Count()})
+			files[tenant] = append(files[tenant], dataFile{
+				location: df.FilePath(), rows: df.Count(), past: declared.pastAt(e.SequenceNum())})
 		}
 	}
 	return files, nil

@@ -42,7 +42,6 @@ func (t *Table) writerProperties(rows int64, sorted string, mem memory.Allocator
 		parquet.WithMaxRowGroupLength(rowGroupRows),
 		parquet.WithPageIndexEnabled(true),
 		parquet.WithCreatedBy("headlessly"),
-		parquet.WithStoreDecimalAsInteger(true), // Iceberg demands it where the digits fit
 	}
 	for i, c := range t.Columns {
 		if c.Indexed || c.Type == String {
@@ -189,7 +188,7 @@ func (c *counter) Write(p []byte) (int, error) {
 }
 
 // readFile decodes a data file into one batch with the columns of the table: found by field id, null where the file was
-// written before the column was declared. The caller releases it.
+// written before the column was declared and nothing undeclared stands in its place. The caller releases it.
 func (t *Table) readFile(ctx context.Context, x *catalog.IO, name string, mem memory.Allocator) (arrow.RecordBatch, error) {
 	rows, err := t.decodeFile(ctx, x, name, mem)
 	if err != nil {
@@ -228,30 +227,56 @@ func (t *Table) align(pr *file.Reader, read arrow.Table, mem memory.Allocator) (
 	for i := range root.NumFields() {
 		place[int(root.Field(i).FieldID())] = i
 	}
-	columns := make([]arrow.Array, len(t.Columns))
+	columns, err := t.columnsOf(t.Columns, place, read, mem)
+	if err != nil {
+		return nil, err
+	}
+	defer release(columns)
+	rows := array.NewRecordBatch(t.arrow, columns, read.NumRows())
+	if t.Noun == nil || t.past == nil || !t.past.Lifts() {
+		return rows, nil
+	}
+	defer rows.Release()
+	retired, err := t.columnsOf(t.past.Retired, place, read, mem)
+	if err != nil {
+		return nil, err
+	}
+	defer release(retired)
+	return t.lift(rows, retired, mem)
+}
+
+// columnsOf picks columns of a decoded file, with their declared types. The caller releases them.
+func (t *Table) columnsOf(columns []Column, place map[int]int, read arrow.Table, mem memory.Allocator) (out []arrow.Array, err error) {
+	out = make([]arrow.Array, 0, len(columns))
 	defer func() {
-		for _, c := range columns {
-			if c != nil {
-				c.Release()
-			}
+		if err != nil {
+			release(out)
 		}
 	}()
-	for i, c := range t.Columns {
+	for _, c := range columns {
 		at, found := place[c.FieldID]
 		if !found {
-			columns[i] = array.MakeArrayOfNull(mem, t.arrow.Field(i).Type, int(read.NumRows()))
+			out = append(out, array.MakeArrayOfNull(mem, arrowType(c), int(read.NumRows())))
 			continue
 		}
 		data, err := joined(read.Column(at).Data(), mem)
 		if err != nil {
-			return nil, err
+			return out, err
 		}
-		columns[i] = data
-		if !arrow.TypeEqual(data.DataType(), t.arrow.Field(i).Type) {
-			return nil, fmt.Errorf("column %s is %s, declared %s", c.Name, data.DataType(), t.arrow.Field(i).Type)
+		wide, ok := widened(data, arrowType(c))
+		data.Release()
+		if !ok {
+			return out, fmt.Errorf("column %s is %s, declared %s", c.Name, data.DataType(), arrowType(c))
 		}
+		out = append(out, wide)
 	}
-	return array.NewRecordBatch(t.arrow, columns, read.NumRows()), nil
+	return out, nil
+}
+
+func release(columns []arrow.Array) {
+	for _, c := range columns {
+		c.Release()
+	}
 }
 
 // joined gives a column's chunks as one array, which the caller releases.

@@ -20,12 +20,11 @@ var ErrClosed = errors.New("lake is not running")
 
 // publisher brings what the logs hold into the tables, tick by tick. One goroutine runs the ticks.
 type publisher struct {
-	shop      *workshop
-	cat       *catalog.Catalog
-	ledger    *ledger
-	tables    []*Table
-	health    *health
-	producers map[*Table]*producer
+	shop   *workshop
+	cat    *catalog.Catalog
+	ledger *ledger
+	tables []*Table
+	health *health
 
 	requests chan request
 	stop     context.CancelFunc
@@ -51,12 +50,8 @@ func newPublisher(l *Lake, log Log) *publisher {
 	for _, t := range l.tables[1:] {
 		shop.nouns[t.Noun.Name] = t
 	}
-	producers := map[*Table]*producer{}
-	for _, t := range l.tables {
-		producers[t] = &producer{table: t, io: l.cat.IO(), now: l.cfg.Now}
-	}
 	return &publisher{
-		shop: shop, cat: l.cat, ledger: l.ledger, tables: l.tables, health: l.health, producers: producers,
+		shop: shop, cat: l.cat, ledger: l.ledger, tables: l.tables, health: l.health,
 		requests: make(chan request), stopped: make(chan struct{}),
 		hints: map[string]string{}, held: map[string]time.Time{},
 	}
@@ -277,11 +272,8 @@ func (p *publisher) committed(c *commit) {
 			r.release()
 		}
 	}
-	for _, ch := range c.changes {
-		if ch.staged != nil {
-			p.producers[ch.table].adopt(ch.made, ch.staged.Location)
-			p.hints[ch.table.Name] = ch.staged.Location
-		}
+	for _, s := range c.staged {
+		p.hints[s.Identifier[1]] = s.Location
 	}
 }
 

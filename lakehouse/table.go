@@ -29,6 +29,9 @@ type Table struct {
 	spec   iceberg.PartitionSpec
 	arrow  *arrow.Schema
 	stats  iceberg.Properties // which columns have bounds in the manifests
+
+	past    *Past // what older files hold otherwise; nil before the stored table is known
+	evolved int64 // data files up to this sequence number are older
 }
 
 // newTables declares events and a table for every noun that has one, events first. The noun Event has none: its instances
@@ -57,11 +60,16 @@ func newTable(name string, n *noun.Noun, columns []Column) (*Table, error) {
 	fields := make([]iceberg.NestedField, len(columns))
 	arrows := make([]arrow.Field, len(columns))
 	t.stats = iceberg.Properties{"write.metadata.metrics.default": "counts"}
+	owner := map[int]string{}
 	for i, c := range columns {
 		if c.FieldID == 0 {
 			return nil, fmt.Errorf("column %s.%s has no id in lakehouse/fieldids.json", name, c.Name)
 		}
-		fields[i] = iceberg.NestedField{ID: c.FieldID, Name: c.Name, Type: icebergType(c), Required: c.Required}
+		if other := owner[c.FieldID]; other != "" {
+			return nil, fmt.Errorf("columns %s and %s of %s have one id in lakehouse/fieldids.json", other, c.Name, name)
+		}
+		owner[c.FieldID] = c.Name
+		fields[i] = iceberg.NestedField{ID: c.FieldID, Name: c.Name, Type: icebergType(c), Required: c.Required, Doc: docOf(c)}
 		arrows[i] = arrow.Field{Name: c.Name, Type: arrowType(c), Nullable: !c.Required,
 			Metadata: arrow.NewMetadata([]string{"PARQUET:field_id"}, []string{strconv.Itoa(c.FieldID)})}
 		if c.Bounds {
@@ -127,6 +135,13 @@ func icebergType(c Column) iceberg.Type {
 	default:
 		return iceberg.PrimitiveTypes.String
 	}
+}
+
+func docOf(c Column) string {
+	if c.Type == JSON {
+		return docJSON
+	}
+	return ""
 }
 
 func arrowType(c Column) arrow.DataType {

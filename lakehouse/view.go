@@ -2,6 +2,8 @@ package lakehouse
 
 import (
 	"sync/atomic"
+
+	"headless.ly/catalog"
 )
 
 // View is what is published of one tenant at one instant: for each noun the data files of its table. It is immutable and
@@ -19,26 +21,29 @@ type Files struct {
 	Seq   int64    // the rows are the tenant's state at this seq; at most View.Seq
 	Paths []string // absolute paths of Parquet files without overlap, sorted by id within
 	Rows  int64
-	Older map[string]Age // by path: those of Paths that were written under an earlier declaration of the noun
-	Past  *Past          // what the older ones hold; nil where there are none
+	Older map[string]bool // by path: those of Paths that were written under an earlier declaration of the noun
+	Past  *Past           // what the older ones may hold otherwise; nil where there are none
 }
 
-// Age says how the rows of an older file become rows of today's table.
-type Age uint8
-
-// The ages of older files.
-const (
-	// Renamed files have today's columns, or lack them: a column is found by its field id, never by its name.
-	Renamed Age = iota + 1
-	// Lifted files hold, besides, fields in _extra that have a column by now, or in a column that is declared no more: Lift
-	// gives both their place.
-	Lifted
-)
-
-// Past is what a table's older files may hold otherwise than its newest. It does not change.
+// Past is what older files of a table may hold otherwise than its newest. Their columns are found by field id, never by name.
+// It does not change.
 type Past struct {
-	Young   []Column // declared columns that some files lack, or hold with a narrower type
-	Retired []Column // columns of earlier declarations, by the last of their names: their values belong into _extra
+	Young   []Column // declared columns that some files lack, with the values in _extra, or hold with a narrower type
+	Retired []Column // columns that are declared no more, under the last of their names: their values belong into _extra
+}
+
+// Lifts says whether rows of older files need Lift; otherwise their columns only bear other names.
+func (p *Past) Lifts() bool { return len(p.Young)+len(p.Retired) > 0 }
+
+// older takes note of a file that is older.
+func (f *Files) older(file dataFile) {
+	if file.past == nil {
+		return
+	}
+	if f.Older == nil {
+		f.Older = map[string]bool{}
+	}
+	f.Older[catalog.Path(file.location)], f.Past = true, file.past
 }
 
 // Release gives the view back. It must be called once for each Pin.

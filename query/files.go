@@ -9,14 +9,11 @@ import (
 
 // published selects the rows of the published table, with the columns of today's declaration.
 func published(table *schema, files lakehouse.Files) string {
-	var current, renamed, lifted []string
+	var current, older []string
 	for _, path := range files.Paths {
-		switch files.Older[path] {
-		case lakehouse.Renamed:
-			renamed = append(renamed, path)
-		case lakehouse.Lifted:
-			lifted = append(lifted, path)
-		default:
+		if files.Older[path] {
+			older = append(older, path)
+		} else {
 			current = append(current, path)
 		}
 	}
@@ -24,11 +21,10 @@ func published(table *schema, files lakehouse.Files) string {
 	if len(current) > 0 {
 		parts = append(parts, "select "+table.list+" from "+readParquet(current))
 	}
-	if len(renamed) > 0 {
-		parts = append(parts, "select "+table.list+" from "+readParquet(renamed, byFieldID(table.columns)))
-	}
-	if len(lifted) > 0 {
-		parts = append(parts, table.lift(files.Past, lifted))
+	if len(older) > 0 && files.Past.Lifts() {
+		parts = append(parts, table.lift(files.Past, older))
+	} else if len(older) > 0 {
+		parts = append(parts, "select "+table.list+" from "+readParquet(older, byFieldID(table.columns)))
 	}
 	if len(parts) == 0 {
 		return empty(table)

@@ -36,7 +36,7 @@ func TestOlderFiles(t *testing.T) {
 	phone, _ := table.column("phone")
 	files := lakehouse.Files{
 		Paths: []string{first, second},
-		Older: map[string]lakehouse.Age{first: lakehouse.Lifted, second: lakehouse.Renamed},
+		Older: map[string]bool{first: true, second: true},
 		Past:  &lakehouse.Past{Young: []lakehouse.Column{phone}, Retired: []lakehouse.Column{gone}},
 	}
 	d := openDatabase(t, dir, table)

@@ -30,6 +30,7 @@ func workflowNoun() Declaration {
 			trigger:       Triggered // Passing: a run is under way.
 			archive:       Archived
 		`,
+		Was: map[string][]string{"triggerEvent": {"trigger"}},
 	}
 }
 
