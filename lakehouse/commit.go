@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"time"
 
@@ -37,10 +38,11 @@ type commit struct {
 // change is a commit's part for one table.
 type change struct {
 	table    *Table
-	adds     []iceberg.DataFile
-	removes  []dataFile
-	rewrites []*rewrite // of a noun's table, with the job of each
+	adds     []iceberg.DataFile // of events
+	rewrites []*rewrite         // of a noun's table, with the job of each
 	jobs     []*job
+	made     *product
+	staged   *catalog.Staged
 }
 
 // newCommit gathers what the jobs have prepared, by table.
@@ -68,24 +70,32 @@ func newCommit(p *publisher, jobs []*job) *commit {
 	return c
 }
 
-// files lists what a noun's change adds and removes.
-func (ch *change) files() {
-	if ch.table.Noun == nil {
-		return
-	}
-	ch.adds, ch.removes = nil, nil
+// edits gives what the change is of its table: events gain files, a noun's files are replaced.
+func (ch *change) edits() []edit {
+	e := edit{adds: slices.Clone(ch.adds), lenient: true}
 	for _, r := range ch.rewrites {
 		if !r.done {
 			continue
 		}
-		ch.removes = append(ch.removes, r.from.files...)
+		for _, f := range r.from.files {
+			e.removes = append(e.removes, f.location)
+		}
 		if r.added != nil {
-			ch.adds = append(ch.adds, r.added)
+			e.adds = append(e.adds, r.added)
 		}
 	}
+	switch {
+	case e.empty():
+		return nil
+	case len(e.removes) == 0:
+		e.operation = table.OpAppend
+	case len(e.adds) == 0:
+		e.operation = table.OpDelete
+	default:
+		e.operation = table.OpOverwrite
+	}
+	return []edit{e}
 }
-
-func (ch *change) empty() bool { return len(ch.adds) == 0 && len(ch.removes) == 0 }
 
 // reckon works out the standings and moves that hold after the commit.
 func (c *commit) reckon() {
@@ -137,33 +147,43 @@ func (c *commit) attempt(ctx context.Context) error {
 	return c.publisher.cat.Swap(ctx, c.staged, c.moves)
 }
 
-// discard removes metadata that was staged and refused.
+// discard removes the files that were staged and refused.
 func (c *commit) discard() {
-	c.publisher.cat.Discard(c.staged...)
+	for _, ch := range c.changes {
+		if ch.staged != nil {
+			c.publisher.cat.Discard(ch.staged)
+		}
+		if ch.made != nil {
+			ch.made.discard(c.publisher.shop.io)
+		}
+		ch.staged, ch.made = nil, nil
+	}
 	c.staged = nil
 }
 
 // stage writes manifests and metadata of all tables that change, several at a time.
 func (c *commit) stage(ctx context.Context) error {
-	for _, ch := range c.changes {
-		ch.files()
-	}
 	c.reckon()
-	staged := make([]*catalog.Staged, len(c.changes))
 	failed := make([]error, len(c.changes))
 	var g errgroup.Group
 	g.SetLimit(c.publisher.shop.cfg.workers())
 	for i, ch := range c.changes {
-		if ch.empty() {
+		edits := ch.edits()
+		if len(edits) == 0 {
 			continue
 		}
 		g.Go(func() error {
-			staged[i], failed[i] = c.publisher.stage(ctx, ch, c.seqs(ch.table))
+			failed[i] = c.publisher.stage(ctx, ch, edits, c.seqs(ch.table))
 			return nil
 		})
 	}
 	_ = g.Wait() // the functions keep their errors
-	c.staged = slices.DeleteFunc(staged, func(s *catalog.Staged) bool { return s == nil })
+	c.staged = nil
+	for _, ch := range c.changes {
+		if ch.staged != nil {
+			c.staged = append(c.staged, ch.staged)
+		}
+	}
 	if failed[0] != nil {
 		return failed[0]
 	}
@@ -188,7 +208,6 @@ func (c *commit) postpone(ch *change, err error) {
 			c.publisher.shop.pace.hold(paceKey{ch.jobs[i].tenant, r.table.Noun.Name}, time.Now().Add(c.publisher.shop.cfg.ErrorDelay))
 		}
 	}
-	ch.files()
 }
 
 // seqs gives the seq of every tenant that a table holds after the commit.
@@ -208,57 +227,50 @@ func (c *commit) seqs(t *Table) map[string]int64 {
 	return seqs
 }
 
-// stage builds one table's next snapshot on what is current, and writes it durably: side file, manifests, metadata.
-func (p *publisher) stage(ctx context.Context, ch *change, seqs map[string]int64) (*catalog.Staged, error) {
-	staged, err := p.build(ctx, ch, seqs)
-	if err != nil {
-		return nil, fmt.Errorf("stage %s: %w", ch.table.Name, err)
+// stage builds one table's next snapshots on what is current, and writes them durably: side file, manifests, metadata.
+func (p *publisher) stage(ctx context.Context, ch *change, edits []edit, seqs map[string]int64) error {
+	if err := p.build(ctx, ch, edits, seqs); err != nil {
+		return fmt.Errorf("stage %s: %w", ch.table.Name, err)
 	}
-	return staged, nil
+	return nil
 }
 
-func (p *publisher) build(ctx context.Context, ch *change, seqs map[string]int64) (*catalog.Staged, error) {
+func (p *publisher) build(ctx context.Context, ch *change, edits []edit, seqs map[string]int64) error {
 	t, err := p.cat.LoadTable(ctx, ch.table.ident)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	side, err := p.writeSeqs(t.Location(), ch.table.Name, seqs)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	tx := t.NewTransaction()
-	summary := iceberg.Properties{seqsProperty: side}
-	if len(ch.removes) == 0 {
-		err = tx.AddDataFiles(ctx, ch.adds, summary, table.WithoutDuplicateCheck(), table.WithoutAutoNameMapping())
-	} else {
-		err = tx.ReplaceDataFilesWithDataFiles(ctx, p.named(ch), ch.adds, summary, table.WithoutAutoNameMapping())
+	for i := range edits {
+		edits[i].summary = withProperty(edits[i].summary, seqsProperty, path.Base(side))
 	}
+	made, err := p.producers[ch.table].produce(t, edits)
 	if err != nil {
-		return nil, err
+		_ = p.shop.io.Remove(side) // an orphan if it stays
+		return err
 	}
-	commit, err := tx.TableCommit()
+	made.written = append(made.written, side)
+	staged, err := p.cat.Stage(ctx, made.commit)
 	if err != nil {
-		return nil, err
+		made.discard(p.shop.io)
+		return err
 	}
-	return p.cat.Stage(ctx, commit)
+	ch.made, ch.staged = made, staged
+	return nil
 }
 
-// named gives the removed files to iceberg-go, which looks at nothing but their names.
-func (p *publisher) named(ch *change) []iceberg.DataFile {
-	files := make([]iceberg.DataFile, len(ch.removes))
-	for i, f := range ch.removes {
-		files[i] = namedFile{location: f.location}
+// withProperty gives properties with one more.
+func withProperty(props iceberg.Properties, name, value string) iceberg.Properties {
+	props = maps.Clone(props)
+	if props == nil {
+		props = iceberg.Properties{}
 	}
-	return files
+	props[name] = value
+	return props
 }
-
-// namedFile is a data file of which only the name is known.
-type namedFile struct {
-	iceberg.DataFile
-	location string
-}
-
-func (f namedFile) FilePath() string { return f.location }
 
 // sideFile is the content of a snapshot's side file.
 type sideFile struct {
@@ -267,12 +279,12 @@ type sideFile struct {
 	Seqs   map[string]int64 `json:"seqs"`
 }
 
-// writeSeqs writes a side file and gives its name in the metadata folder.
+// writeSeqs writes a side file and gives its location.
 func (p *publisher) writeSeqs(location, name string, seqs map[string]int64) (string, error) {
 	data, err := json.Marshal(sideFile{Format: 1, Table: name, Seqs: seqs})
 	if err != nil {
 		return "", err
 	}
-	file := uuid.NewString() + "-seqs.json"
-	return file, p.shop.io.WriteFile(location+"/metadata/"+file, append(data, '\n'))
+	file := location + "/metadata/" + uuid.NewString() + "-seqs.json"
+	return file, p.shop.io.WriteFile(file, append(data, '\n'))
 }

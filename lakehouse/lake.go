@@ -33,16 +33,17 @@ type Config struct {
 	Dir   string         // the data folder
 	Nouns *noun.Registry // one table each
 
-	Interval          time.Duration // 1 s between ticks; negative: only Publish publishes
-	MaxFilesPerCommit int           // 200 (tenant, date) files of events per tenant and tick
-	MaxBytesPerRead   int           // 32 MB of events of one tenant, or of one of its nouns, held at a time
-	MergeCacheBytes   int64         // 32 MB of decoded noun files kept for the next rewrite
-	RewriteShare      float64       // 0.25 of one processor for rewriting noun tables
-	ErrorDelay        time.Duration // 5 s before what failed is tried again
-	FS                FS            // the operating system's; tests inject faults
-	VFS               string        // SQLite VFS of catalog.db; empty: the operating system's
-	Step              func(string)  // called with each of Steps() as publishing passes it; nil: nothing
-	Logger            *slog.Logger  // slog.Default()
+	Interval          time.Duration    // 1 s between ticks; negative: only Publish publishes
+	MaxFilesPerCommit int              // 200 (tenant, date) files of events per tenant and tick
+	MaxBytesPerRead   int              // 32 MB of events of one tenant, or of one of its nouns, held at a time
+	MergeCacheBytes   int64            // 32 MB of decoded noun files kept for the next rewrite
+	RewriteShare      float64          // 0.25 of one processor for rewriting noun tables
+	ErrorDelay        time.Duration    // 5 s before what failed is tried again
+	Now               func() time.Time // the time that snapshots and maintenance go by; time.Now
+	FS                FS               // the operating system's; tests inject faults
+	VFS               string           // SQLite VFS of catalog.db; empty: the operating system's
+	Step              func(string)     // called with each of Steps() as publishing passes it; nil: nothing
+	Logger            *slog.Logger     // slog.Default()
 }
 
 // withDefaults fills in what is zero and refuses what makes no sense.
@@ -63,6 +64,9 @@ func (c Config) withDefaults() (Config, error) {
 	c.ErrorDelay = cmp.Or(c.ErrorDelay, 5*time.Second)
 	if c.FS == nil {
 		c.FS = catalog.OS{}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

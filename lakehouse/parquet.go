@@ -42,6 +42,7 @@ func (t *Table) writerProperties(rows int64, sorted string, mem memory.Allocator
 		parquet.WithMaxRowGroupLength(rowGroupRows),
 		parquet.WithPageIndexEnabled(true),
 		parquet.WithCreatedBy("headlessly"),
+		parquet.WithStoreDecimalAsInteger(true), // Iceberg demands it where the digits fit
 	}
 	for i, c := range t.Columns {
 		if c.Indexed || c.Type == String {

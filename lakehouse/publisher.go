@@ -20,11 +20,12 @@ var ErrClosed = errors.New("lake is not running")
 
 // publisher brings what the logs hold into the tables, tick by tick. One goroutine runs the ticks.
 type publisher struct {
-	shop   *workshop
-	cat    *catalog.Catalog
-	ledger *ledger
-	tables []*Table
-	health *health
+	shop      *workshop
+	cat       *catalog.Catalog
+	ledger    *ledger
+	tables    []*Table
+	health    *health
+	producers map[*Table]*producer
 
 	requests chan request
 	stop     context.CancelFunc
@@ -50,8 +51,12 @@ func newPublisher(l *Lake, log Log) *publisher {
 	for _, t := range l.tables[1:] {
 		shop.nouns[t.Noun.Name] = t
 	}
+	producers := map[*Table]*producer{}
+	for _, t := range l.tables {
+		producers[t] = &producer{table: t, io: l.cat.IO(), now: l.cfg.Now}
+	}
 	return &publisher{
-		shop: shop, cat: l.cat, ledger: l.ledger, tables: l.tables, health: l.health,
+		shop: shop, cat: l.cat, ledger: l.ledger, tables: l.tables, health: l.health, producers: producers,
 		requests: make(chan request), stopped: make(chan struct{}),
 		hints: map[string]string{}, held: map[string]time.Time{},
 	}
@@ -272,8 +277,11 @@ func (p *publisher) committed(c *commit) {
 			r.release()
 		}
 	}
-	for _, s := range c.staged {
-		p.hints[s.Identifier[1]] = s.Location
+	for _, ch := range c.changes {
+		if ch.staged != nil {
+			p.producers[ch.table].adopt(ch.made, ch.staged.Location)
+			p.hints[ch.table.Name] = ch.staged.Location
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package query
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -12,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/duckdb/duckdb-go/v2"
+	"headless.ly/query/duck"
 )
 
 // database is one tenant's in-memory DuckDB: the tables fed from its log, and read access to the published files.
@@ -28,9 +27,11 @@ type database struct {
 	rows   atomic.Int64 // in segments
 	tables atomic.Int64 // numbers table names
 
-	once  sync.Once
-	err   error // of opening
-	duck  *sql.DB
+	once sync.Once
+	err  error // of opening
+	duck *duck.DB
+	idle chan *duck.Conn // every connection that nobody uses; a nil one is yet to be made
+
 	mu    sync.Mutex // guards feeds, and the users of every segment
 	feeds map[feedKey]*feed
 }
@@ -53,23 +54,54 @@ func (d *database) open() error {
 	return d.err
 }
 
-func (d *database) start() error {
-	connector, err := duckdb.NewConnector("", nil)
+func (d *database) start() (err error) {
+	if d.duck, err = duck.Open(); err != nil {
+		return err
+	}
+	d.idle = make(chan *duck.Conn, d.engine.cfg.Connections)
+	for range cap(d.idle) {
+		d.idle <- nil
+	}
+	return d.use(context.Background(), func(conn *duck.Conn) error {
+		if err := registerLift(conn, d.engine.schemas); err != nil {
+			return err
+		}
+		for _, setting := range d.settings() {
+			if err := conn.Exec(context.Background(), "set global "+setting); err != nil {
+				return fmt.Errorf("set %s: %w", setting, err)
+			}
+		}
+		return nil
+	})
+}
+
+// connection takes a connection, which must be put back.
+func (d *database) connection(ctx context.Context) (*duck.Conn, error) {
+	select {
+	case conn := <-d.idle:
+		if conn != nil {
+			return conn, nil
+		}
+		conn, err := d.duck.Connect()
+		if err != nil {
+			d.idle <- nil
+		}
+		return conn, err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (d *database) putBack(conn *duck.Conn) { d.idle <- conn }
+
+// use runs a function on a connection.
+func (d *database) use(ctx context.Context, f func(*duck.Conn) error) error {
+	conn, err := d.connection(ctx)
 	if err != nil {
 		return err
 	}
-	d.duck = sql.OpenDB(connector)
-	d.duck.SetMaxOpenConns(d.engine.cfg.Connections)
-	d.duck.SetMaxIdleConns(d.engine.cfg.Connections)
-	if err := registerLift(context.Background(), d.duck, d.engine.schemas); err != nil {
-		return fmt.Errorf("register functions: %w", err)
-	}
-	for _, setting := range d.settings() {
-		if _, err := d.duck.Exec("set global " + setting); err != nil {
-			return fmt.Errorf("set %s: %w", setting, err)
-		}
-	}
-	return nil
+	defer d.putBack(conn)
+	return f(conn)
 }
 
 // settings bound the database and close it off; the last one makes them final.
@@ -80,6 +112,7 @@ func (d *database) settings() []string {
 		"memory_limit = '" + strconv.Itoa(cfg.MemoryMB) + "MB'",
 		"temp_directory = " + quoteText(d.temp),
 		"TimeZone = 'UTC'",
+		"errors_as_json = true",
 		"autoload_known_extensions = false",
 		"autoinstall_known_extensions = false",
 		"allowed_directories = [" + quoteText(cfg.Warehouse) + "]",
@@ -88,29 +121,41 @@ func (d *database) settings() []string {
 	}
 }
 
+// errClosed is the error of opening a database that was closed before its first use.
+var errClosed = errors.New("the database is closed")
+
 // close frees everything. No query may be running.
 func (d *database) close() error {
-	d.once.Do(func() { d.err = sql.ErrConnDone }) // was never opened, and is not any more
+	d.once.Do(func() { d.err = errClosed })
 	if d.duck == nil {
 		return nil
 	}
-	err := d.duck.Close()
-	if d.temp != "" {
-		err = errors.Join(err, os.RemoveAll(d.temp))
+	for range cap(d.idle) {
+		if conn := <-d.idle; conn != nil {
+			conn.Close()
+		}
 	}
-	return err
+	d.duck.Close()
+	if d.temp == "" {
+		return nil
+	}
+	return os.RemoveAll(d.temp)
 }
 
 // run runs one statement and reads its whole result.
-func (d *database) run(ctx context.Context, text string, args []any) ([][]any, error) {
-	rows, err := d.duck.QueryContext(ctx, text, args...)
-	if err != nil {
-		return nil, err
-	}
-	return scan(rows)
+func (d *database) run(ctx context.Context, text string, args []any) (out [][]any, err error) {
+	err = d.use(ctx, func(conn *duck.Conn) error {
+		rows, err := conn.Query(ctx, text, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		out, err = rows.All(ctx)
+		return err
+	})
+	return out, err
 }
 
 func (d *database) exec(ctx context.Context, text string) error {
-	_, err := d.duck.ExecContext(ctx, text)
-	return err
+	return d.use(ctx, func(conn *duck.Conn) error { return conn.Exec(ctx, text) })
 }

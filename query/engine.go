@@ -2,7 +2,6 @@ package query
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -12,12 +11,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/duckdb/duckdb-go/v2"
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"golang.org/x/sync/semaphore"
 
 	"headless.ly/catalog/problem"
 	"headless.ly/lakehouse"
+	"headless.ly/query/duck"
 )
 
 // EngineConfig bounds an Engine. The zero value of a field means the default in its comment.
@@ -294,42 +293,21 @@ func (e *Engine) explain(ctx, limited context.Context, d *database, err error) e
 	if limited.Err() != nil {
 		return problem.New(problem.Timeout, "the query took longer than %s", e.cfg.QueryTimeout)
 	}
-	failure, ok := errors.AsType[*duckdb.Error](err)
+	failure, ok := errors.AsType[*duck.Error](err)
 	if !ok {
 		return fmt.Errorf("query %s: %w", d.tenant, err)
 	}
-	switch failure.Type {
-	case duckdb.ErrorTypeOutOfMemory:
+	switch failure.Kind {
+	case duck.OutOfMemory:
 		p := problem.New(problem.Unavailable, "the query needs more memory than a query may have")
 		p.RetryAfter, p.Cause = time.Second, err
 		return p
-	case duckdb.ErrorTypeInvalidInput: // what only RE2 itself can say about a pattern
+	case duck.InvalidInput: // what only RE2 itself can say about a pattern
 		p := invalidFilter("", string(opRegex), "is refused: it is too large or no RE2 pattern")
 		p.Cause = err
 		return p
-	case duckdb.ErrorTypeFatal, duckdb.ErrorTypeInternal: // the database refuses everything from here on
+	case duck.Fatal, duck.Internal: // the database refuses everything from here on
 		e.discard(d)
 	}
 	return fmt.Errorf("query %s: %w", d.tenant, err)
-}
-
-// scan reads all rows of a result.
-func scan(rows *sql.Rows) (out [][]any, err error) {
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	columns, err := rows.Columns()
-	if err != nil {
-		return nil, err
-	}
-	for rows.Next() {
-		row := make([]any, len(columns))
-		places := make([]any, len(columns))
-		for i := range row {
-			places[i] = &row[i]
-		}
-		if err := rows.Scan(places...); err != nil {
-			return nil, err
-		}
-		out = append(out, row)
-	}
-	return out, rows.Err()
 }

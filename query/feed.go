@@ -70,7 +70,7 @@ func (d *database) tail(ctx context.Context, table *schema, need span) (g *segme
 	if !f.segment.holds(need) {
 		return d.private(ctx, table, need)
 	}
-	return f.segment, d.use(f.segment), nil
+	return f.segment, d.hold(f.segment), nil
 }
 
 // history gives a segment with every version of the noun's entities up to a seq, or of each the latest at that seq.
@@ -94,7 +94,7 @@ func (d *database) history(ctx context.Context, table *schema, upto int64) (g *s
 	if f.tooLong {
 		return d.private(ctx, table, span{0, upto})
 	}
-	return f.segment, d.use(f.segment), nil
+	return f.segment, d.hold(f.segment), nil
 }
 
 func (f *feed) wait(ctx context.Context) error {
@@ -192,6 +192,6 @@ func (d *database) private(ctx context.Context, table *schema, need span) (*segm
 		return nil, nil, err
 	}
 	g.fed, g.floor = need.upto, need.upto
-	release := d.use(g)
+	release := d.hold(g)
 	return g, func() { d.doom(g); release() }, nil
 }

@@ -1,61 +1,32 @@
 package query
 
 import (
-	"context"
-	"database/sql"
-	"database/sql/driver"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
-	"github.com/duckdb/duckdb-go/v2"
-
 	"headless.ly/catalog/entity"
 	"headless.ly/lakehouse"
+	"headless.ly/query/duck"
 )
 
 // functionLift names the SQL function lift(noun, extra, retired): lakehouse.Lift, for rows that DuckDB reads. Its result is a
 // JSON object: each lifted column's value as text that casts to the column's type, and under _extra the text that remains.
 const functionLift = "lift"
 
-type lift struct{ schemas schemas }
-
 // registerLift makes lift known to a database.
-func registerLift(ctx context.Context, db *sql.DB, all schemas) (err error) {
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	return duckdb.RegisterScalarUDF(conn, functionLift, &lift{all})
+func registerLift(conn *duck.Conn, all schemas) error {
+	return conn.Register(functionLift, 3, func(args []string) (string, error) { return all.lift(args[0], args[1], args[2]) })
 }
 
-// Config says what DuckDB gives and takes. Null gives null.
-func (f *lift) Config() duckdb.ScalarFuncConfig {
-	text, err := duckdb.NewTypeInfo(duckdb.TYPE_VARCHAR)
-	if err != nil {
-		panic(err) // only for types that need parameters
-	}
-	return duckdb.ScalarFuncConfig{InputTypeInfos: []duckdb.TypeInfo{text, text, text}, ResultTypeInfo: text}
-}
-
-// Executor gives the function.
-func (f *lift) Executor() duckdb.ScalarFuncExecutor {
-	return duckdb.ScalarFuncExecutor{RowExecutor: f.row}
-}
-
-func (f *lift) row(args []driver.Value) (any, error) {
-	name, _ := args[0].(string)
-	extra, _ := args[1].(string)
-	retired, _ := args[2].(string)
-	table := f.schemas[name]
+func (all schemas) lift(name, extra, retired string) (string, error) {
+	table := all[name]
 	if table == nil {
-		return nil, fmt.Errorf("lift: no noun %q", name)
+		return "", fmt.Errorf("lift: no noun %q", name)
 	}
 	values, rest, err := lakehouse.Lift(table.noun, extra, retired)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	var out entity.Object
 	for i, v := range values {

@@ -2,17 +2,14 @@ package query
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/duckdb/duckdb-go/v2"
-
 	"headless.ly/lakehouse"
+	"headless.ly/query/duck"
 )
 
 // segment is a part of one noun's history as a typed table: one row per event, with _seq, and _deleted for a delete.
@@ -71,13 +68,8 @@ var (
 // extend appends the events of a range that choose keeps. Rows that were appended before a failure stay, and count, unless
 // it is errAppend.
 func (d *database) extend(ctx context.Context, g *segment, r lakehouse.Range, choose func(*lakehouse.Event) (bool, error)) error {
-	conn, err := d.duck.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close() }()
-	return conn.Raw(func(raw any) (err error) {
-		appender, err := duckdb.NewAppenderFromConn(raw.(driver.Conn), "", unquoteName(g.table))
+	return d.use(ctx, func(conn *duck.Conn) (err error) {
+		appender, err := conn.Append(unquoteName(g.table))
 		if err != nil {
 			return fmt.Errorf("%w: %w", errAppend, err)
 		}
@@ -86,15 +78,15 @@ func (d *database) extend(ctx context.Context, g *segment, r lakehouse.Range, ch
 				err = errors.Join(err, errAppend, failed)
 			}
 		}()
-		row := make([]driver.Value, 0, len(g.schema.columns)+1)
 		return d.engine.log.Read(ctx, d.tenant, r, func(e *lakehouse.Event) error {
 			if keep, err := choose(e); err != nil || !keep {
 				return err
 			}
-			if row, err = g.row(row[:0], e); err != nil {
+			row, err := g.row(e)
+			if err != nil {
 				return err
 			}
-			if err := appender.AppendRow(row...); err != nil {
+			if err := appender.Row(row...); err != nil {
 				return fmt.Errorf("%w: event %d: %w", errAppend, e.Seq, err)
 			}
 			g.seqs = append(g.seqs, e.Seq)
@@ -106,29 +98,14 @@ func (d *database) extend(ctx context.Context, g *segment, r lakehouse.Range, ch
 
 func unquoteName(quoted string) string { return quoted[1 : len(quoted)-1] }
 
-// row appends the table row of an event to values.
-func (g *segment) row(values []driver.Value, e *lakehouse.Event) ([]driver.Value, error) {
-	decoded, err := lakehouse.Row(g.schema.noun, e)
-	if err != nil {
-		return values, err
-	}
-	for i, v := range decoded {
-		if c := g.schema.columns[i]; c.Type == lakehouse.Decimal && v != nil {
-			v = decimalValue(c, v.(string))
-		}
-		values = append(values, v)
-	}
-	return append(values, e.Verb == "delete"), nil
+// row is the table row of an event.
+func (g *segment) row(e *lakehouse.Event) ([]any, error) {
+	values, err := lakehouse.Row(g.schema.noun, e)
+	return append(values, e.Verb == "delete"), err
 }
 
 func decimalType(c lakehouse.Column) string {
 	return "DECIMAL(" + strconv.Itoa(c.Precision) + "," + strconv.Itoa(c.Scale) + ")"
-}
-
-// decimalValue is decimal text with the column's scale, as the driver takes it.
-func decimalValue(c lakehouse.Column, text string) duckdb.Decimal {
-	unscaled, _ := new(big.Int).SetString(strings.Replace(text, ".", "", 1), 10)
-	return duckdb.Decimal{Width: uint8(c.Precision), Scale: uint8(c.Scale), Value: unscaled}
 }
 
 // below counts the rows with _seq <= seq.
@@ -180,8 +157,8 @@ func (d *database) drop(g *segment) error {
 	return d.exec(context.Background(), "drop table if exists "+g.table)
 }
 
-// use keeps a segment's table until released.
-func (d *database) use(g *segment) (release func()) {
+// hold keeps a segment's table until released.
+func (d *database) hold(g *segment) (release func()) {
 	d.mu.Lock()
 	g.users++
 	d.mu.Unlock()
