@@ -24,15 +24,16 @@ const seqsProperty = "headlessly.seqs"
 // commitAttempts bounds how often a commit is built again because somebody else committed to one of its tables.
 const commitAttempts = 3
 
-// commit is what a tick publishes: one change for each table, and the standings that hold afterwards. It makes them current
-// in one transaction of catalog.db.
+// commit is what a tick publishes: one change for each table, and the standings that hold afterwards; or the one change of a
+// proposal. It makes them current in one transaction of catalog.db.
 type commit struct {
-	jobs      []*job
-	tenants   map[string]*standing // after the commit
-	changes   []*change            // events first
-	staged    []*catalog.Staged
-	moves     []catalog.Move
-	publisher *publisher
+	jobs       []*job
+	submission *submission          // of a commit that is no tick's, but a proposal
+	tenants    map[string]*standing // after the commit
+	changes    []*change            // events first
+	staged     []*catalog.Staged
+	moves      []catalog.Move
+	publisher  *publisher
 }
 
 // change is a commit's part for one table.
@@ -41,6 +42,8 @@ type change struct {
 	adds     []iceberg.DataFile // of events
 	rewrites []*rewrite         // of a noun's table, with the job of each
 	jobs     []*job
+	check    func(current) ([]edit, error) // of a proposal, instead of all these
+	edits    []edit                        // built on what is current
 	made     *product
 	staged   *catalog.Staged
 }
@@ -70,8 +73,8 @@ func newCommit(p *publisher, jobs []*job) *commit {
 	return c
 }
 
-// edits gives what the change is of its table: events gain files, a noun's files are replaced.
-func (ch *change) edits() []edit {
+// replacement gives what a tick changes of a table: events gain files, a noun's files are replaced.
+func (ch *change) replacement() []edit {
 	e := edit{adds: slices.Clone(ch.adds), lenient: true}
 	for _, r := range ch.rewrites {
 		if !r.done {
@@ -118,6 +121,34 @@ func (c *commit) reckon() {
 		}
 		c.tenants[j.tenant] = next
 	}
+	if c.submission != nil && c.submission.table.Noun != nil {
+		c.reshelve(c.submission)
+	}
+}
+
+// reshelve works out the standings after a proposal: the same rows in other files.
+func (c *commit) reshelve(s *submission) {
+	for _, tenant := range s.tenants {
+		at := c.publisher.ledger.at(tenant)
+		next := &standing{seq: at.seq, nouns: maps.Clone(at.nouns)}
+		shelf := at.nouns[s.table.Noun.Name]
+		for _, e := range c.changes[0].edits {
+			shelf.files = e.reshelved(tenant, shelf.files)
+		}
+		next.nouns[s.table.Noun.Name] = shelf
+		c.tenants[tenant] = next
+	}
+}
+
+// reshelved gives a tenant's files after an edit.
+func (e edit) reshelved(tenant string, files []dataFile) []dataFile {
+	files = slices.DeleteFunc(slices.Clone(files), func(f dataFile) bool { return slices.Contains(e.removes, f.location) })
+	for _, f := range e.adds {
+		if f.ContentType() == iceberg.EntryContentData && f.Partition()[partitionTenant] == tenant {
+			files = append(files, dataFile{location: f.FilePath(), rows: f.Count()})
+		}
+	}
+	return files
 }
 
 // run publishes. A table whose part cannot be built is left out and lags; without events nothing is published. The error is
@@ -168,12 +199,8 @@ func (c *commit) stage(ctx context.Context) error {
 	var g errgroup.Group
 	g.SetLimit(c.publisher.shop.cfg.workers())
 	for i, ch := range c.changes {
-		edits := ch.edits()
-		if len(edits) == 0 {
-			continue
-		}
 		g.Go(func() error {
-			failed[i] = c.publisher.stage(ctx, ch, edits, c.seqs(ch.table))
+			failed[i] = c.publisher.stage(ctx, ch, c.seqs(ch.table))
 			return nil
 		})
 	}
@@ -228,26 +255,30 @@ func (c *commit) seqs(t *Table) map[string]int64 {
 }
 
 // stage builds one table's next snapshots on what is current, and writes them durably: side file, manifests, metadata.
-func (p *publisher) stage(ctx context.Context, ch *change, edits []edit, seqs map[string]int64) error {
-	if err := p.build(ctx, ch, edits, seqs); err != nil {
+// A change that comes to nothing is left out.
+func (p *publisher) stage(ctx context.Context, ch *change, seqs map[string]int64) error {
+	if err := p.build(ctx, ch, seqs); err != nil {
 		return fmt.Errorf("stage %s: %w", ch.table.Name, err)
 	}
 	return nil
 }
 
-func (p *publisher) build(ctx context.Context, ch *change, edits []edit, seqs map[string]int64) error {
+func (p *publisher) build(ctx context.Context, ch *change, seqs map[string]int64) error {
 	t, err := p.cat.LoadTable(ctx, ch.table.ident)
 	if err != nil {
+		return err
+	}
+	if ch.edits, err = p.edits(ch, t); err != nil || len(ch.edits) == 0 {
 		return err
 	}
 	side, err := p.writeSeqs(t.Location(), ch.table.Name, seqs)
 	if err != nil {
 		return err
 	}
-	for i := range edits {
-		edits[i].summary = withProperty(edits[i].summary, seqsProperty, path.Base(side))
+	for i, e := range ch.edits {
+		ch.edits[i].summary = withProperty(e.summary, seqsProperty, path.Base(side))
 	}
-	made, err := p.producers[ch.table].produce(t, edits)
+	made, err := p.producers[ch.table].produce(t, ch.edits)
 	if err != nil {
 		_ = p.shop.io.Remove(side) // an orphan if it stays
 		return err
@@ -260,6 +291,19 @@ func (p *publisher) build(ctx context.Context, ch *change, edits []edit, seqs ma
 	}
 	ch.made, ch.staged = made, staged
 	return nil
+}
+
+// edits gives what a change is on top of t.
+func (p *publisher) edits(ch *change, t *table.Table) ([]edit, error) {
+	if ch.check == nil {
+		return ch.replacement(), nil
+	}
+	edits, err := ch.check(current{metadata: t.Metadata(), standing: p.ledger.at})
+	edits = slices.DeleteFunc(edits, edit.empty)
+	if err == nil && len(edits) == 0 {
+		err = errStale
+	}
+	return edits, err
 }
 
 // withProperty gives properties with one more.

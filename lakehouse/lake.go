@@ -39,6 +39,8 @@ type Config struct {
 	MergeCacheBytes   int64            // 32 MB of decoded noun files kept for the next rewrite
 	RewriteShare      float64          // 0.25 of one processor for rewriting noun tables
 	ErrorDelay        time.Duration    // 5 s before what failed is tried again
+	MaintainEvery     time.Duration    // 1 s between rounds of maintenance, Interval if that is less; negative: only Maintain maintains
+	MaintainShare     float64          // 0.25 of one processor for maintenance
 	Now               func() time.Time // the time that snapshots and maintenance go by; time.Now
 	FS                FS               // the operating system's; tests inject faults
 	VFS               string           // SQLite VFS of catalog.db; empty: the operating system's
@@ -62,6 +64,10 @@ func (c Config) withDefaults() (Config, error) {
 	c.MergeCacheBytes = cmp.Or(c.MergeCacheBytes, 32<<20)
 	c.RewriteShare = cmp.Or(c.RewriteShare, 0.25)
 	c.ErrorDelay = cmp.Or(c.ErrorDelay, 5*time.Second)
+	c.MaintainShare = cmp.Or(c.MaintainShare, 0.25)
+	if c.MaintainEvery == 0 {
+		c.MaintainEvery = min(c.Interval, time.Second)
+	}
 	if c.FS == nil {
 		c.FS = catalog.OS{}
 	}
@@ -71,7 +77,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	if c.MaxFilesPerCommit < 1 || c.MaxBytesPerRead < 1 || c.RewriteShare < 0 {
+	if c.MaxFilesPerCommit < 1 || c.MaxBytesPerRead < 1 || c.RewriteShare < 0 || c.MaintainShare <= 0 || c.MaintainShare > 1 {
 		return c, errors.New("lake: a limit is negative")
 	}
 	return c, nil
@@ -89,11 +95,13 @@ type Lake struct {
 	tables []*Table // events first
 	ledger *ledger
 	health *health
+	board  *board
 	mem    memory.Allocator
 
-	mu        sync.Mutex // guards the fields below
-	publisher *publisher // nil until Start
-	closed    bool
+	mu         sync.Mutex  // guards the fields below
+	publisher  *publisher  // nil until Start
+	maintainer *maintainer // nil until Start
+	closed     bool
 }
 
 // Open takes the data folder's lock, opens catalog.db and the warehouse, and makes the tables that do not exist. ErrLocked
@@ -106,7 +114,7 @@ func Open(ctx context.Context, cfg Config) (*Lake, error) {
 	if err := makeFolder(cfg); err != nil {
 		return nil, fmt.Errorf("open lake: %w", err)
 	}
-	l := &Lake{cfg: cfg, health: newHealth(), mem: memory.DefaultAllocator}
+	l := &Lake{cfg: cfg, health: newHealth(), board: &board{}, mem: memory.DefaultAllocator}
 	if l.lock, err = takeLock(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("open lake: %w", err)
 	}
@@ -150,7 +158,7 @@ func (l *Lake) open(ctx context.Context) error {
 	return nil
 }
 
-// Start starts the clock that publishes the log. It is called once.
+// Start starts the clocks that publish the log and maintain the tables. It is called once.
 func (l *Lake) Start(log Log) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -158,7 +166,9 @@ func (l *Lake) Start(log Log) {
 		panic("lake started twice, or after Close")
 	}
 	l.publisher = newPublisher(l, log)
+	l.maintainer = newMaintainer(l, l.publisher)
 	l.publisher.start()
+	l.maintainer.start()
 }
 
 // Publish publishes everything that was acknowledged before the call, noun tables too, and returns when that is current
@@ -173,18 +183,19 @@ func (l *Lake) Publish(ctx context.Context) error {
 	return p.publish(ctx)
 }
 
-// Close stops the clock, waits for a running tick and gives the lock back. It publishes nothing. It may be called more
+// Close stops the clocks, waits for a running tick and a running chore, and gives the lock back. It publishes nothing. It may be called more
 // than once.
 func (l *Lake) Close() error {
 	l.mu.Lock()
-	p, closed := l.publisher, l.closed
+	p, m, closed := l.publisher, l.maintainer, l.closed
 	l.closed = true
 	l.mu.Unlock()
 	if closed {
 		return nil
 	}
 	if p != nil {
-		p.close()
+		p.close() // first: a chore may be waiting for it
+		m.close()
 	}
 	var err error
 	if l.db != nil {

@@ -27,9 +27,10 @@ type publisher struct {
 	health    *health
 	producers map[*Table]*producer
 
-	requests chan request
-	stop     context.CancelFunc
-	stopped  chan struct{}
+	requests    chan request
+	submissions chan *submission
+	stop        context.CancelFunc
+	stopped     chan struct{}
 
 	// Used by the running goroutine only.
 	unknown *commit           // its outcome could not be read yet
@@ -57,7 +58,7 @@ func newPublisher(l *Lake, log Log) *publisher {
 	}
 	return &publisher{
 		shop: shop, cat: l.cat, ledger: l.ledger, tables: l.tables, health: l.health, producers: producers,
-		requests: make(chan request), stopped: make(chan struct{}),
+		requests: make(chan request), submissions: make(chan *submission), stopped: make(chan struct{}),
 		hints: map[string]string{}, held: map[string]time.Time{},
 	}
 }
@@ -98,6 +99,8 @@ func (p *publisher) run(ctx context.Context) {
 			return
 		case r := <-p.requests:
 			r.done <- p.flush(ctx, r.ctx)
+		case s := <-p.submissions:
+			p.submit(ctx, s)
 		case <-timer.C:
 			began := time.Now()
 			behind, err := p.tick(ctx, false)
@@ -244,7 +247,14 @@ func (p *publisher) drop(j *job) {
 
 // commit publishes prepared jobs.
 func (p *publisher) commit(ctx context.Context, jobs []*job) error {
-	c := newCommit(p, jobs)
+	if err := p.conclude(ctx, newCommit(p, jobs)); err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	return nil
+}
+
+// conclude runs a commit and takes note of its outcome, or that it is unknown.
+func (p *publisher) conclude(ctx context.Context, c *commit) error {
 	err := c.run(ctx)
 	switch {
 	case err == nil:
@@ -252,12 +262,9 @@ func (p *publisher) commit(ctx context.Context, jobs []*job) error {
 	case errors.Is(err, catalog.ErrUnsettled):
 		p.unknown = c
 	default:
-		p.refused(c)
+		p.refused(c, err)
 	}
-	if err != nil {
-		return fmt.Errorf("publish: %w", err)
-	}
-	return nil
+	return err
 }
 
 // committed takes note of a commit that has happened.
@@ -268,9 +275,6 @@ func (p *publisher) committed(c *commit) {
 			if !r.done {
 				continue
 			}
-			for _, f := range r.from.files {
-				p.shop.cache.remove(f.location)
-			}
 			if r.rows != nil {
 				p.shop.cache.put(r.added.FilePath(), r.rows)
 			}
@@ -278,19 +282,33 @@ func (p *publisher) committed(c *commit) {
 		}
 	}
 	for _, ch := range c.changes {
+		for _, e := range ch.edits {
+			for _, location := range e.removes {
+				p.shop.cache.remove(location)
+			}
+		}
 		if ch.staged != nil {
 			p.producers[ch.table].adopt(ch.made, ch.staged.Location)
 			p.hints[ch.table.Name] = ch.staged.Location
 		}
 	}
+	if c.submission != nil {
+		c.submission.outcome <- nil
+	}
 }
 
 // refused takes note of a commit that has definitely not happened.
-func (p *publisher) refused(c *commit) {
+func (p *publisher) refused(c *commit, err error) {
 	for _, j := range c.jobs {
 		p.drop(j)
 	}
+	if c.submission != nil {
+		c.submission.outcome <- err
+	}
 }
+
+// errUnsaid is the outcome of a commit that was unknown and has not happened.
+var errUnsaid = errors.New("commit did not happen")
 
 // settle learns the outcome of a commit that was unknown. Nothing is published before.
 func (p *publisher) settle(ctx context.Context) error {
@@ -307,7 +325,7 @@ func (p *publisher) settle(ctx context.Context) error {
 		p.committed(c)
 	} else {
 		c.discard()
-		p.refused(c)
+		p.refused(c, errUnsaid)
 	}
 	return nil
 }

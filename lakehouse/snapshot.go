@@ -16,8 +16,8 @@ import (
 	"headless.ly/catalog"
 )
 
-// errStale is wrapped where an edit removes a file that is not live any more. What it was made for has been overtaken.
-var errStale = errors.New("a file is not live any more")
+// errStale is wrapped where an edit has been overtaken: a file it removes is not live any more, or nobody wants it now.
+var errStale = errors.New("change has been overtaken")
 
 // edit is what one snapshot changes of one table. A commit may hold several edits of a table, applied in order: each
 // becomes a snapshot, all become current together in one swap.
