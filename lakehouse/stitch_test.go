@@ -59,12 +59,12 @@ func TestStitchKeepsContentAndOrder(t *testing.T) {
 	if stitched.Count() != want.NumRows() || !array.RecordEqual(got, want) {
 		t.Errorf("%d rows became %d, or others", want.NumRows(), got.NumRows())
 	}
-	r, err := openParquet(x, stitched.FilePath(), mem)
+	s, err := openStream(t.Context(), x, stitched.FilePath(), nil, mem)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
-	if r.NumRowGroups() < 2 {
+	defer s.close()
+	if s.parent.NumRowGroups() < 2 {
 		t.Error("large documents did not end a row group")
 	}
 }

@@ -17,8 +17,11 @@ import (
 	"headless.ly/catalog"
 )
 
-// streamRows is how many rows of a file a rowStream decodes at a time.
-const streamRows = 8 << 10
+// streamRows and streamBytes bound what a rowStream decodes at a time.
+const (
+	streamRows  = 8 << 10
+	streamBytes = 4 << 20
+)
 
 // rowStream reads columns of a data file batch by batch, in memory that does not grow with the file. One goroutine uses it.
 type rowStream struct {
@@ -49,7 +52,7 @@ func (s *rowStream) open(ctx context.Context, fields []int, mem memory.Allocator
 	if s.parent, err = file.NewParquetReader(s.file, file.WithReadProps(props)); err != nil {
 		return err
 	}
-	fr, err := pqarrow.NewFileReader(s.parent, pqarrow.ArrowReadProperties{BatchSize: streamRows}, mem)
+	fr, err := pqarrow.NewFileReader(s.parent, pqarrow.ArrowReadProperties{BatchSize: batchRows(s.parent)}, mem)
 	if err != nil {
 		return err
 	}
@@ -69,6 +72,17 @@ func (s *rowStream) open(ctx context.Context, fields []int, mem memory.Allocator
 	}
 	s.reader, err = fr.GetRecordReader(ctx, present, nil)
 	return err
+}
+
+// batchRows is how many rows of a file are decoded at a time: documents may be large.
+func batchRows(r *file.Reader) int64 {
+	rows := int64(streamRows)
+	for _, g := range r.MetaData().RowGroups {
+		if g.NumRows > 0 {
+			rows = min(rows, streamBytes*g.NumRows/max(1, g.TotalByteSize))
+		}
+	}
+	return max(1, rows)
 }
 
 // next gives the next rows: a column for each wanted one, nil where the file does not have it. They are borrowed until the
