@@ -21,7 +21,7 @@ import (
 const stitchGroupBytes = 32 << 20
 
 // stitch writes the rows of files, one behind the other, as one durable file. It holds one row group at a time. Content
-// and order of rows stay.
+// and order of rows stay; a column that a file lacks is null.
 func (t *Table) stitch(
 	ctx context.Context, x *catalog.IO, location string, p placement, files []string, mem memory.Allocator,
 ) (iceberg.DataFile, error) {
@@ -40,7 +40,7 @@ func (t *Table) stitch(
 		streams, rows = append(streams, s), rows+s.parent.NumRows()
 	}
 	return t.fillFile(x, location, p, rows, func(pw *pqarrow.FileWriter) error {
-		to := &vessel{table: t, file: pw}
+		to := &vessel{table: t, file: pw, mem: mem}
 		for _, s := range streams {
 			if err := to.pour(s); err != nil {
 				return fmt.Errorf("stitch %s: %w", filepath.Base(s.name), err)
@@ -64,9 +64,10 @@ type vessel struct {
 	table *Table
 	file  *pqarrow.FileWriter
 	bytes int64 // decoded, of the row group that has begun
+	mem   memory.Allocator
 }
 
-// pour appends all rows of a stream, which has every column of the table.
+// pour appends all rows of a stream of the table's columns.
 func (v *vessel) pour(from *rowStream) error {
 	for {
 		columns, rows, err := from.next()
@@ -83,6 +84,12 @@ func (v *vessel) pour(from *rowStream) error {
 }
 
 func (v *vessel) add(columns []arrow.Array, rows int64) error {
+	for i, c := range columns {
+		if c == nil {
+			columns[i] = array.MakeArrayOfNull(v.mem, v.table.arrow.Field(i).Type, int(rows))
+			defer columns[i].Release()
+		}
+	}
 	batch := array.NewRecordBatch(v.table.arrow, columns, rows)
 	defer batch.Release()
 	if v.bytes >= stitchGroupBytes {
