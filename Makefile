@@ -4,7 +4,7 @@ RUNS ?= 200
 STEP ?= 1
 SHELL := bash
 
-.PHONY: build test race lint demo bench bench-write bench-list bench-asof bench-memory bench-short crash faults
+.PHONY: build test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-short crash faults
 
 build:
 	go build -o bin/headlessly ./cmd/headlessly
@@ -24,7 +24,7 @@ lint:
 demo:
 	go run ./cmd/headlessly demo
 
-bench: bench-write bench-list bench-asof bench-memory
+bench: bench-write bench-list bench-asof bench-memory bench-freshness
 	go test -run '^$$' -bench . ./ingest ./lakehouse ./query
 
 bench-write:
@@ -38,6 +38,9 @@ bench-asof:
 
 bench-memory:
 	cd cmd/bench && go run . memory
+
+bench-freshness:
+	cd cmd/bench && go run . freshness
 
 bench-short:
 	cd cmd/bench && go run . all -short

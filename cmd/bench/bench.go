@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,11 @@ type bench struct {
 	dir    string        // where the data folders go
 	rounds int           // measurements per figure
 	each   time.Duration // length of a measurement
+	given  time.Duration // the same if it was said: for those that have a length of their own
 }
+
+// eachDefault is the length of a measurement that has none of its own.
+const eachDefault = 3 * time.Second
 
 // command is one thing to measure.
 type command struct {
@@ -31,7 +36,8 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"write", (*bench).writeAndGet}, {"get", (*bench).get}, {"list", (*bench).list},
-		{"asof", (*bench).asOf}, {"memory", (*bench).memory}, {"all", (*bench).all},
+		{"asof", (*bench).asOf}, {"memory", (*bench).memory}, {"freshness", (*bench).freshness},
+		{"all", (*bench).all},
 	}
 }
 
@@ -61,6 +67,7 @@ func (b *bench) runIn(ctx context.Context, c command) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	b.dir = dir
+	b.each = cmp.Or(b.given, eachDefault)
 	if b.short {
 		b.rounds, b.each = 1, 10*time.Second // the number of requests ends it long before
 	}
@@ -76,7 +83,7 @@ func (b *bench) runIn(ctx context.Context, c command) (err error) {
 }
 
 func (b *bench) all(ctx context.Context, r *report) error {
-	for _, run := range []func(context.Context, *report) error{b.writeAndGet, b.list, b.asOf, b.memory} {
+	for _, run := range []func(context.Context, *report) error{b.writeAndGet, b.list, b.asOf, b.memory, b.freshness} {
 		if err := run(ctx, r); err != nil {
 			return err
 		}

@@ -9,7 +9,6 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
 	"headless.ly/cmd/bench/rival"
 )
@@ -35,7 +34,7 @@ func run(args []string) error {
 	flags.StringVar(&b.binary, "binary", "", "the product's binary (default: built from the folder)")
 	flags.StringVar(&b.dir, "dir", os.TempDir(), "`folder` for the data, on the disk to be measured")
 	flags.IntVar(&b.rounds, "rounds", 3, "measurements per figure")
-	flags.DurationVar(&b.each, "each", 3*time.Second, "length of a measurement")
+	flags.DurationVar(&b.given, "each", 0, "length of a measurement (default: 3s, freshness 3m)")
 	flags.Usage = func() {
 		fmt.Fprintln(flags.Output(), "bench [flags] "+strings.Join(commandNames(), "|"))
 		flags.PrintDefaults()

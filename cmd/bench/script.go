@@ -83,9 +83,9 @@ func (c *creates) Check(a load.Answer) error {
 	return nil
 }
 
-// id finds an entity's id in it.
-func (t *target) id(body []byte) ([]byte, error) {
-	_, rest, found := bytes.Cut(body, []byte(t.idKey))
+// id finds an entity's id in an answer's body.
+func (d dialect) id(body []byte) ([]byte, error) {
+	_, rest, found := bytes.Cut(body, []byte(d.idKey))
 	id, _, ended := bytes.Cut(rest, []byte{'"'})
 	if !found || !ended || len(id) == 0 {
 		return nil, fmt.Errorf("no id in %.300s", body)

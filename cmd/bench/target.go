@@ -53,6 +53,7 @@ func pocketBaseDialect() dialect {
 type target struct {
 	*child
 	dialect
+	data         string       // its data folder; the product's only
 	next         atomic.Int64 // number of the next contact to be created
 	acknowledged atomic.Int64 // creates
 }
@@ -67,7 +68,7 @@ func (b *bench) product(ctx context.Context) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &target{child: c, dialect: productDialect()}, nil
+	return &target{child: c, dialect: productDialect(), data: data}, nil
 }
 
 // pocketBase starts PocketBase on a new data folder; full: its commits wait for the disk.

@@ -24,6 +24,7 @@ type Conn struct {
 // Answer is what a server said.
 type Answer struct {
 	Status int
+	Seq    int64  // X-Seq: the position in the tenant's log at which a write or a read stands; 0 without
 	Body   []byte // good until the connection's next request
 }
 
@@ -55,13 +56,14 @@ func (c *Conn) Do(request []byte) (Answer, error) {
 	if err := c.readBody(h); err != nil {
 		return Answer{}, fmt.Errorf("read an answer's body: %w", err)
 	}
-	return Answer{Status: h.status, Body: c.body}, nil
+	return Answer{Status: h.status, Seq: h.seq, Body: c.body}, nil
 }
 
 // head is what matters of an answer's head.
 type head struct {
 	status  int
 	length  int
+	seq     int64
 	chunked bool
 }
 
@@ -69,6 +71,7 @@ type head struct {
 const (
 	contentLength    = "content-length"
 	transferEncoding = "transfer-encoding"
+	seqHeader        = "x-seq"
 	chunkedCoding    = "chunked"
 )
 
@@ -109,6 +112,12 @@ func (h *head) field(line []byte) error {
 			return fmt.Errorf("no content length: %q", line)
 		}
 		h.length = n
+	case len(name) == len(seqHeader) && bytes.EqualFold(name, []byte(seqHeader)):
+		n, err := strconv.ParseInt(string(bytes.TrimSpace(value)), 10, 64)
+		if err != nil {
+			return fmt.Errorf("no seq: %q", line)
+		}
+		h.seq = n
 	case len(name) == len(transferEncoding) && bytes.EqualFold(name, []byte(transferEncoding)):
 		h.chunked = bytes.EqualFold(bytes.TrimSpace(value), []byte(chunkedCoding))
 	}

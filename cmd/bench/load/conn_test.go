@@ -44,7 +44,7 @@ func TestConnReadsAnswersInARow(t *testing.T) {
 	long := strings.Repeat("0123456789abcdef", 10_000)
 	addr := serve(t,
 		"HTTP/1.1 201 Created\r\nCONTENT-LENGTH:  5\r\n\r\nhello",
-		"HTTP/1.1 204 No Content\r\nETag: \"1\"\r\n\r\n",
+		"HTTP/1.1 204 No Content\r\nETag: \"1\"\r\nX-Seq: 4711\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n1\r\nf\r\n0\r\nT: 1\r\n\r\n",
 		fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(long), long),
@@ -57,13 +57,14 @@ func TestConnReadsAnswersInARow(t *testing.T) {
 	defer c.Close()
 	for i, want := range []struct {
 		status int
+		seq    int64
 		body   string
-	}{{201, "hello"}, {204, ""}, {200, "abcde"}, {200, "f"}, {200, long}, {404, ""}} {
+	}{{201, 0, "hello"}, {204, 4711, ""}, {200, 0, "abcde"}, {200, 0, "f"}, {200, 0, long}, {404, 0, ""}} {
 		a, err := c.Do([]byte(get))
 		if err != nil {
 			t.Fatalf("answer %d: %v", i, err)
 		}
-		if a.Status != want.status || string(a.Body) != want.body {
+		if a.Status != want.status || a.Seq != want.seq || string(a.Body) != want.body {
 			t.Errorf("answer %d: got %d with %d bytes, want %d with %d", i, a.Status, len(a.Body), want.status, len(want.body))
 		}
 	}
@@ -72,7 +73,7 @@ func TestConnReadsAnswersInARow(t *testing.T) {
 func TestConnRefusesWhatIsNoAnswer(t *testing.T) {
 	for _, answer := range []string{
 		"", "SSH-2.0-x\r\n\r\n", "HTTP/1.1 2x0 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: five\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab",
+		"HTTP/1.1 200 OK\r\nX-Seq: five\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab",
 	} {
 		c, err := load.Dial(serve(t, answer), time.Now().Add(10*time.Second))
 		if err != nil {
