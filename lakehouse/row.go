@@ -87,7 +87,7 @@ func place(columns []noun.Column, doc entity.Object, values []any, meta func(ent
 // columns that are declared no more. rest is empty where nothing stays.
 func Lift(n *noun.Noun, extra, retired string) (values []any, rest string, err error) {
 	var doc entity.Object
-	for _, text := range []string{extra, retired} {
+	for _, text := range []string{retired, extra} { // declared fields stood first
 		o, err := entity.ParseStored([]byte(text))
 		if err != nil {
 			return nil, "", fmt.Errorf("%w: undeclared fields: %w", ErrDocument, err)
