@@ -284,6 +284,7 @@ func (p *publisher) build(ctx context.Context, ch *change, seqs map[string]int64
 		return err
 	}
 	made.written = append(made.written, side)
+	made.commit.Updates = append(ch.table.restore(t.Metadata()), made.commit.Updates...)
 	staged, err := p.cat.Stage(ctx, made.commit)
 	if err != nil {
 		made.discard(p.shop.io)

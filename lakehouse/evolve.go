@@ -62,8 +62,22 @@ func (l *Lake) evolve(ctx context.Context, loaded []*table.Table) error {
 		if loaded[i], err = l.cat.LoadTable(ctx, t.ident); err != nil {
 			return err
 		}
+		t.stored = loaded[i].Metadata().CurrentSchema().ID
 	}
 	return nil
+}
+
+// restore gives the updates that undo what another program did to the table's columns while it was open (correctness 17): none
+// where it left them alone, or where they cannot be undone; the next Open says why.
+func (t *Table) restore(meta table.Metadata) []table.Update {
+	if meta.CurrentSchema().ID == t.stored {
+		return nil
+	}
+	e, err := t.evolve(meta)
+	if err != nil {
+		return nil
+	}
+	return e.updates
 }
 
 // evolve compares the declaration with the stored table. A column of ours that was dropped or renamed by somebody else gets

@@ -32,6 +32,7 @@ type Table struct {
 
 	past    *Past // what older files hold otherwise; nil before the stored table is known
 	evolved int64 // data files up to this sequence number are older
+	stored  int   // id of the stored schema
 }
 
 // newTables declares events and a table for every noun that has one, events first. The noun Event has none: its instances

@@ -1,0 +1,144 @@
+package lakehouse
+
+import (
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+
+	"headless.ly/catalog/noun"
+)
+
+func contacts(t *testing.T, properties string, was map[string][]string) *noun.Registry {
+	t.Helper()
+	n, err := noun.Define(noun.Declaration{Name: "Contact", Properties: properties, Was: was})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nouns, err := noun.NewRegistry(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nouns
+}
+
+// columnsNow lists the contact table's stored columns: name, field id, type, ! for a required one.
+func columnsNow(t *testing.T, l *Lake) string {
+	t.Helper()
+	tbl, err := l.cat.LoadTable(t.Context(), table.Identifier{"headlessly", "contact"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, f := range tbl.Schema().Fields() {
+		if f.Name == "id" || f.Name == "tenant" || strings.HasPrefix(f.Name, "_") {
+			continue
+		}
+		text := f.Name + ":" + f.Type.String()
+		if f.Required {
+			text += "!"
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, " ")
+}
+
+// TestEvolve opens one data folder with one declaration after the other: the table follows by metadata alone, or Open says
+// what it cannot do, and leaves everything as it was.
+func TestEvolve(t *testing.T) {
+	dir, log := t.TempDir(), newFakeLog()
+	steps := []struct {
+		properties string
+		was        map[string][]string
+		want       string // the table's columns, or the error's text
+	}{
+		{"name: string!\nemail: string##\nleadScore: decimal(6,2)\nrole: string", nil,
+			"name:string! email:string leadScore:decimal(6, 2) role:string"},
+		{"leadScore: decimal(9,2)!\nmail: string##\nname: string\nphone: string!", map[string][]string{"mail": {"email"}},
+			"leadScore:decimal(9, 2) mail:string name:string phone:string"},
+		{"leadScore: decimal(6,2)\nmail: string##\nname: string!\nphone: string!", map[string][]string{"mail": {"email"}},
+			"contact.leadScore holds decimal(9, 2) and is declared decimal(6, 2)"},
+		{"leadScore: number\nemail: string\nname: json", nil, "contact.leadScore holds decimal(9, 2) and is declared double"},
+		{"leadScore: decimal(9,2)\nmail: string##\nname: json", map[string][]string{"mail": {"email"}},
+			"contact.name holds string and is declared JSON"},
+		{"role: number", nil, "contact.role holds string and is declared double"}, // dropped before: the files have it
+		{"name: string!\nrole: string", nil, "name:string role:string"},
+	}
+	for i, step := range steps {
+		cfg := Config{Dir: dir, Nouns: contacts(t, step.properties, step.was), Interval: -1, Logger: slog.New(slog.DiscardHandler)}
+		l, err := Open(t.Context(), cfg)
+		if err != nil {
+			if !errors.Is(err, ErrEvolution) || !strings.Contains(err.Error(), step.want) {
+				t.Fatalf("step %d: %v, want %s", i, err, step.want)
+			}
+			continue
+		}
+		l.Start(log)
+		if got := columnsNow(t, l); got != step.want {
+			t.Errorf("step %d: columns %s\nwant %s", i, got, step.want)
+		}
+		log.contact("acme", i, "Ann")
+		publish(t, l)
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestColumnsOfOthers says that a column which another program drops comes back under its field id, with its values, that one
+// which it adds stays, and that what we publish lands either way.
+func TestColumnsOfOthers(t *testing.T) {
+	dir, log := t.TempDir(), newFakeLog()
+	l := openLake(t, dir, log)
+	log.contact("acme", 0, "Ann")
+	publish(t, l)
+	before := columnsNow(t, l)
+	outside(t, l, func(u *table.UpdateSchema) *table.UpdateSchema {
+		return u.DeleteColumn([]string{"name"}).AddColumn([]string{"theirs"}, iceberg.PrimitiveTypes.Int64, "", false, nil)
+	})
+	log.contact("acme", 1, "Bob")
+	publish(t, l)
+	restored := strings.Replace(before, "name:string!", "name:string", 1) + " theirs:long"
+	if got := columnsNow(t, l); got != restored {
+		t.Errorf("columns %s\nwant %s", got, restored)
+	}
+	check(t, l, log)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = openLake(t, dir, log)
+	outside(t, l, func(u *table.UpdateSchema) *table.UpdateSchema { return u.RenameColumn([]string{"email"}, "address") })
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = openLake(t, dir, log)
+	if got := columnsNow(t, l); got != restored {
+		t.Errorf("columns after Open %s\nwant %s", got, restored)
+	}
+	log.contact("acme", 2, "Cid")
+	publish(t, l)
+	check(t, l, log)
+	if names := query(t, currentFiles(t, l, "contact"), "select name from {table} order by name"); !slices.Equal(names, []string{"Ann", "Bob", "Cid"}) {
+		t.Errorf("names %v", names)
+	}
+}
+
+// outside changes the schema as another program would.
+func outside(t *testing.T, l *Lake, change func(*table.UpdateSchema) *table.UpdateSchema) {
+	t.Helper()
+	tbl, err := l.cat.LoadTable(t.Context(), table.Identifier{"headlessly", "contact"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx := tbl.NewTransaction()
+	if err := change(tx.UpdateSchema(true, true)).Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
