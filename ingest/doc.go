@@ -13,7 +13,9 @@
 //     is read again before anything else of it is served.
 //  5. Every change raises the entity's version by one and is exactly one event; replaying the log gives the state.
 //  6. One bad command of a batch fails alone; one failing tenant fails alone.
-//  7. Queues, batches, open tenants, hook depth and kept idempotency keys are bounded by named limits.
+//  7. What is read of the log bears the names that fields have now, whatever they were called when it was written; commands
+//     may use either.
+//  8. Queues, batches, open tenants, hook depth and kept idempotency keys are bounded by named limits.
 //
 // It does not publish to the lake, does not answer queries, and knows no HTTP.
 package ingest

@@ -17,7 +17,9 @@
 //     order are the log's; no file holds two tenants.
 //  5. A View is immutable, and a tenant's next one replaces it in one step. Every published view's files stay.
 //  6. An error of one tenant or one table stops neither the others nor the clock; Status shows it and it is tried again.
-//  7. Memory and time are bounded: events held at a time, files of a commit, decoded files kept, the share of a processor
+//  7. Tables follow their nouns by metadata alone. Files written under any earlier declaration read as the noun is declared
+//     now: a renamed field under its name of today, one that was undeclared or is so again in its column or in _extra.
+//  8. Memory and time are bounded: events held at a time, files of a commit, decoded files kept, the share of a processor
 //     that rewriting noun tables takes.
 //
 // It does not write logs, answers no queries, and deletes nothing that was ever current.

@@ -106,6 +106,7 @@ func parseDirection(text string) (descend bool, err error) {
 
 // named adds a field or meta field.
 func (o *ordering) named(table *schema, name string, descend bool) error {
+	name = table.noun.Current(name)
 	column := name
 	if meta, ok := metaName(table.noun, name); ok {
 		if meta == metaType { // the same for all rows

@@ -58,7 +58,7 @@ type resolver struct {
 	schemas schemas
 }
 
-// path resolves a field name of a filter on n. Names that are not declared are members of the undeclared fields.
+// path resolves a field name of a filter on n. A name that a field had before stands for the field; names that are not declared are members of the undeclared fields.
 func (r *resolver) path(n *noun.Noun, name string) (path, error) {
 	if !utf8.ValidString(name) {
 		return path{}, invalidFilter("", "", "a name is no valid UTF-8")
@@ -66,6 +66,7 @@ func (r *resolver) path(n *noun.Noun, name string) (path, error) {
 	p := path{name: name}
 	rest := strings.Split(name, ".")
 	for {
+		rest[0] = n.Current(rest[0])
 		head := rest[0]
 		if head == "" {
 			return path{}, invalidFilter(name, "", "the name has an empty part")

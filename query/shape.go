@@ -81,6 +81,7 @@ func names(list []string) (out []string) {
 
 // field adds one name of a projection.
 func (s *shape) field(name string) error {
+	name = s.noun.Current(name)
 	_, column := s.noun.Column(name)
 	_, edge := s.noun.Relationship(name)
 	meta, isMeta := metaName(s.noun, name)

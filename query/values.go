@@ -269,7 +269,7 @@ func kindOf(n *noun.Noun, name string) valueKind {
 		}
 		return kindText
 	}
-	c, ok := n.Column(name)
+	c, ok := n.Column(n.Current(name))
 	if !ok {
 		return kindUnknown
 	}
