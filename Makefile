@@ -4,7 +4,7 @@ RUNS ?= 200
 STEP ?= 1
 SHELL := bash
 
-.PHONY: build test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-short crash faults
+.PHONY: build test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-short crash faults
 
 build:
 	go build -o bin/headlessly ./cmd/headlessly
@@ -24,7 +24,7 @@ lint:
 demo:
 	go run ./cmd/headlessly demo
 
-bench: bench-write bench-list bench-asof bench-memory bench-freshness
+bench: bench-write bench-list bench-asof bench-memory bench-freshness bench-commits
 	go test -run '^$$' -bench . ./ingest ./lakehouse ./query
 
 bench-write:
@@ -41,6 +41,9 @@ bench-memory:
 
 bench-freshness:
 	cd cmd/bench && go run . freshness
+
+bench-commits:
+	cd cmd/bench && go run . commits
 
 bench-short:
 	cd cmd/bench && go run . all -short

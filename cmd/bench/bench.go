@@ -22,6 +22,9 @@ type bench struct {
 	rounds int           // measurements per figure
 	each   time.Duration // length of a measurement
 	given  time.Duration // the same if it was said: for those that have a length of their own
+
+	commitCount int           // commits of the longest run of commits
+	commitTick  time.Duration // on the lake's clock, a commit
 }
 
 // eachDefault is the length of a measurement that has none of its own.
@@ -37,6 +40,7 @@ func commands() []command {
 	return []command{
 		{"write", (*bench).writeAndGet}, {"get", (*bench).get}, {"list", (*bench).list},
 		{"asof", (*bench).asOf}, {"memory", (*bench).memory}, {"freshness", (*bench).freshness},
+		{"commits", (*bench).commits},
 		{"all", (*bench).all},
 	}
 }
@@ -83,7 +87,7 @@ func (b *bench) runIn(ctx context.Context, c command) (err error) {
 }
 
 func (b *bench) all(ctx context.Context, r *report) error {
-	for _, run := range []func(context.Context, *report) error{b.writeAndGet, b.list, b.asOf, b.memory, b.freshness} {
+	for _, run := range []func(context.Context, *report) error{b.writeAndGet, b.list, b.asOf, b.memory, b.freshness, b.commits} {
 		if err := run(ctx, r); err != nil {
 			return err
 		}

@@ -5,12 +5,17 @@
 //	go run . list     filtered and sorted lists of a tenant of 20,000, on a quiet server and under 500 writes a second
 //	go run . asof     get, list and count in the demo's past, beside the present
 //	go run . memory   resident memory of an idle demo, and of 1,000 tenants
+//	go run . freshness
+//	                  from a write's acknowledgement to the table metadata on disk that shows it, under 500 writes a second
+//	go run . commits  what the 10,000th commit to the lake costs beside the 200th, with maintenance on
 //	go run . all      all of them
 //
 // With -short it sends a few hundred requests and judges only the answers, not the figures; see -help for the rest.
 //
-// It knows the product by its documented interface: it builds ../headlessly, runs it as a child process on a new data
-// folder and speaks HTTP to it. It is a module of its own, so that what it needs stays out of the product's go.mod.
+// It knows the product by its documented interfaces: it builds ../headlessly, runs it as a child process on a new data
+// folder, speaks HTTP to it, and reads its tables from outside (package outside); commits alone runs the lake in this
+// process, on a log in memory, because no server can be made to commit 10,000 times in minutes. It is a module of its own,
+// so that what it needs stays out of the product's go.mod.
 //
 // Promises:
 //  1. Every server is measured through the same client (package load), in a process of its own, in turns (A B C A B C …),

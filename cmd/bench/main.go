@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"headless.ly/cmd/bench/rival"
 )
@@ -35,6 +36,8 @@ func run(args []string) error {
 	flags.StringVar(&b.dir, "dir", os.TempDir(), "`folder` for the data, on the disk to be measured")
 	flags.IntVar(&b.rounds, "rounds", 3, "measurements per figure")
 	flags.DurationVar(&b.given, "each", 0, "length of a measurement (default: 3s, freshness 3m)")
+	flags.IntVar(&b.commitCount, "commits", 10_000, "commits to make")
+	flags.DurationVar(&b.commitTick, "tick", time.Second, "how far the lake's clock goes with a commit")
 	flags.Usage = func() {
 		fmt.Fprintln(flags.Output(), "bench [flags] "+strings.Join(commandNames(), "|"))
 		flags.PrintDefaults()
