@@ -66,7 +66,7 @@ func printable(id string) bool {
 
 func allowOrigin(h http.Header) {
 	h["Access-Control-Allow-Origin"] = []string{"*"}
-	h["Access-Control-Expose-Headers"] = []string{"ETag, Idempotent-Replay, Retry-After, X-Consistency, X-Request-Id, X-Seq, X-Snapshot-At"}
+	h["Access-Control-Expose-Headers"] = []string{"ETag, Idempotent-Replay, Retry-After, X-Consistency, X-Request-Id, X-Seq, X-Snapshot-At, X-Truncated"}
 }
 
 // preflight answers OPTIONS for every path.

@@ -20,6 +20,7 @@ type failure struct {
 	Field      string           `json:"field,omitempty"`
 	ExistingID string           `json:"existingId,omitempty"`
 	Version    int64            `json:"$version,omitempty"`
+	Position   *int             `json:"position,omitempty"`
 	Details    []problem.Detail `json:"details,omitempty"`
 	Supported  []string         `json:"supported,omitempty"`
 	RequestID  string           `json:"requestId"`
@@ -45,7 +46,7 @@ func (r *request) fail(err error) {
 	}
 	f := failure{
 		Error: p.Code, Message: p.Message, Type: kind, ID: p.ID, Field: p.Field, ExistingID: p.ExistingID,
-		Version: p.Version, Details: p.Details, Supported: p.Supported, RequestID: r.requestID,
+		Version: p.Version, Position: p.Position, Details: p.Details, Supported: p.Supported, RequestID: r.requestID,
 	}
 	var v any = f
 	if r.api {
@@ -83,7 +84,7 @@ func statusOf(code problem.Code) int {
 	switch code {
 	case problem.InvalidFilter, problem.InvalidSort, problem.InvalidType, problem.InvalidID, problem.InvalidInclude,
 		problem.InvalidFields, problem.InvalidCursor, problem.InvalidBody, problem.InvalidTenant, problem.InvalidAsOf,
-		problem.TenantMismatch, problem.LimitExceeded, problem.InvalidRequest:
+		problem.TenantMismatch, problem.LimitExceeded, problem.InvalidSQL, problem.InvalidRequest:
 		return http.StatusBadRequest
 	case problem.Forbidden:
 		return http.StatusForbidden
@@ -97,11 +98,11 @@ func statusOf(code problem.Code) int {
 		return http.StatusConflict
 	case problem.PreconditionFailed:
 		return http.StatusPreconditionFailed
-	case problem.PayloadTooLarge:
+	case problem.PayloadTooLarge, problem.ResultTooLarge:
 		return http.StatusRequestEntityTooLarge
 	case problem.UnsupportedMediaType:
 		return http.StatusUnsupportedMediaType
-	case problem.Validation, problem.HookRejected:
+	case problem.Validation, problem.HookRejected, problem.MemoryExceeded:
 		return http.StatusUnprocessableEntity
 	case problem.Busy:
 		return http.StatusTooManyRequests

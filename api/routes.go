@@ -15,7 +15,7 @@ var get = []string{http.MethodGet, http.MethodHead}
 // routes is the table of all paths. gin's tree matches the escaped path, so that an encoded slash is a character of a
 // segment and never a border of one; request.go decodes the segments itself, because gin would read + as a space.
 //
-// The words after ~tenant that are not nouns (events, import, metrics, nouns, status) stand beside the parameter
+// The words after ~tenant that are not nouns (events, import, metrics, nouns, sql, status) stand beside the parameter
 // :noun; the tree prefers them. Methods that such a word does not list fall through to the noun of the same name.
 func (s *Service) routes() *gin.Engine {
 	gin.SetMode(gin.ReleaseMode)
@@ -42,6 +42,8 @@ func (s *Service) routes() *gin.Engine {
 	tenant.Match(get, "/events/:id", s.serve(getEvent))
 	tenant.POST("/events", s.serve(createEvent))
 	tenant.Match(get, "/metrics", s.serve(metrics))
+	tenant.Match(get, "/sql", s.serve(runSQL))
+	tenant.POST("/sql", s.serve(runSQL))
 	tenant.POST("/import/:noun", s.serve(importRows))
 
 	s.nounRoutes(tenant)

@@ -223,3 +223,12 @@ func (l *Lake) Pin(tenant string) *View { return l.ledger.pin(tenant) }
 
 // Database gives the catalog database. It is closed with the lake.
 func (l *Lake) Database() *catalog.Database { return l.db }
+
+// Folders lists the folders that hold a tenant's files and nobody else's, one for each table. They may not exist yet.
+func (l *Lake) Folders(tenant string) []string {
+	folders := make([]string, len(l.tables))
+	for i, t := range l.tables {
+		folders[i] = filepath.Join(catalog.Path(l.cat.TableLocation(t.ident)), "data", "tenant="+tenant)
+	}
+	return folders
+}

@@ -7,9 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"headless.ly/query/duck"
 )
@@ -34,10 +37,12 @@ type database struct {
 
 	mu    sync.Mutex // guards feeds, and the users of every segment
 	feeds map[feedKey]*feed
+
+	foreign *semaphore.Weighted // the tenant's own statements: one at a time
 }
 
 func newDatabase(e *Engine, tenant string) *database {
-	d := &database{engine: e, tenant: tenant, feeds: map[feedKey]*feed{}}
+	d := &database{engine: e, tenant: tenant, feeds: map[feedKey]*feed{}, foreign: semaphore.NewWeighted(1)}
 	if e.cfg.TempDir != "" { // of its own: DuckDB's names are the same in every database
 		d.temp = filepath.Join(e.cfg.TempDir, "duckdb-"+strconv.FormatInt(e.opened.Add(1), 10))
 	}
@@ -115,7 +120,7 @@ func (d *database) settings() []string {
 		"errors_as_json = true",
 		"autoload_known_extensions = false",
 		"autoinstall_known_extensions = false",
-		"allowed_directories = [" + quoteText(cfg.Warehouse) + "]",
+		"allowed_directories = [" + strings.Join(d.folders(), ", ") + "]",
 		"enable_external_access = false",
 		"lock_configuration = true",
 	}
@@ -123,6 +128,18 @@ func (d *database) settings() []string {
 
 // errClosed is the error of opening a database that was closed before its first use.
 var errClosed = errors.New("the database is closed")
+
+// folders are what the database may read, as SQL texts. Each ends in a slash: DuckDB compares beginnings.
+func (d *database) folders() []string {
+	folders := []string{d.engine.cfg.Warehouse}
+	if d.engine.cfg.Folders != nil {
+		folders = d.engine.cfg.Folders(d.tenant)
+	}
+	for i, f := range folders {
+		folders[i] = quoteText(strings.TrimSuffix(f, "/") + "/")
+	}
+	return folders
+}
 
 // close frees everything. No query may be running.
 func (d *database) close() error {

@@ -191,8 +191,8 @@ func sameNumber(a, b jsontext.Value) bool {
 }
 
 func sameArray(a, b jsontext.Value) bool {
-	x, _ := elements(a)
-	y, _ := elements(b)
+	x, _ := entity.Elements(a)
+	y, _ := entity.Elements(b)
 	return slices.EqualFunc(x, y, same)
 }
 

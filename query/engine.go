@@ -21,19 +21,21 @@ import (
 
 // EngineConfig bounds an Engine. The zero value of a field means the default in its comment.
 type EngineConfig struct {
-	Warehouse      string        // required: the only folder that databases may read
-	TempDir        string        // where a database that needs more than its memory may spill; "" forbids spilling
-	MaxDatabases   int           // 128 tenants at once
-	IdleClose      time.Duration // 5 min without a read close a tenant's database
-	Threads        int           // 2 per database
-	MemoryMB       int           // 256 per database, tables fed from the log included; beyond it they spill
-	Connections    int           // 4 per database
-	MaxRunning     int           // 2 per core, at least 4: queries at once
-	QueueTimeout   time.Duration // 5 s to wait for a turn
-	QueryTimeout   time.Duration // 10 s for one query
-	MaxTailRows    int           // 50,000: a longer tail keeps only the latest version of each entity
-	MaxHistoryRows int           // 500,000 versions of one noun are kept; longer histories are read anew each time
-	MaxRows        int           // 2,000,000 rows fed from logs, all databases together
+	Warehouse      string                       // required: where tables lie; nobody outside learns of it
+	Folders        func(tenant string) []string // the only folders that the tenant's database may read; nil: the warehouse
+	TempDir        string                       // where a database that needs more than its memory may spill; "" forbids spilling
+	MaxDatabases   int                          // 128 tenants at once
+	IdleClose      time.Duration                // 5 min without a read close a tenant's database
+	Threads        int                          // 2 per database
+	MemoryMB       int                          // 256 per database, tables fed from the log included; beyond it they spill
+	Connections    int                          // 4 per database
+	MaxRunning     int                          // 2 per core, at least 4: queries at once
+	MaxForeign     int                          // 1 per core, at least 2: statements of tenants at once, of each tenant one
+	QueueTimeout   time.Duration                // 5 s to wait for a turn
+	QueryTimeout   time.Duration                // 10 s for one query
+	MaxTailRows    int                          // 50,000: a longer tail keeps only the latest version of each entity
+	MaxHistoryRows int                          // 500,000 versions of one noun are kept; longer histories are read anew each time
+	MaxRows        int                          // 2,000,000 rows fed from logs, all databases together
 }
 
 func (c *EngineConfig) defaults() {
@@ -53,6 +55,7 @@ func (c *EngineConfig) defaults() {
 	set(&c.MemoryMB, 256)
 	set(&c.Connections, 4)
 	set(&c.MaxRunning, max(4, 2*runtime.GOMAXPROCS(0)))
+	set(&c.MaxForeign, max(2, runtime.GOMAXPROCS(0)))
 	setTime(&c.QueueTimeout, 5*time.Second)
 	setTime(&c.QueryTimeout, 10*time.Second)
 	set(&c.MaxTailRows, 50_000)
@@ -66,7 +69,10 @@ type Engine struct {
 	cfg     EngineConfig
 	log     Log
 	schemas schemas
-	running *semaphore.Weighted // statements
+	events  *schema // of the log
+	words   vocabulary
+	running *semaphore.Weighted // statements of ours
+	foreign *semaphore.Weighted // statements of tenants
 	feeding *semaphore.Weighted // reads of logs into tables
 
 	opened  atomic.Int64 // numbers databases
@@ -79,7 +85,7 @@ type Engine struct {
 }
 
 // openEngine starts an engine; Close ends it.
-func openEngine(cfg EngineConfig, log Log, all schemas) (*Engine, error) {
+func openEngine(cfg EngineConfig, log Log, all schemas, words vocabulary) (*Engine, error) {
 	cfg.defaults()
 	if cfg.TempDir != "" {
 		cfg.TempDir = filepath.Join(cfg.TempDir, "query")
@@ -91,6 +97,9 @@ func openEngine(cfg EngineConfig, log Log, all schemas) (*Engine, error) {
 		cfg:     cfg,
 		log:     log,
 		schemas: all,
+		events:  logSchema(),
+		words:   words,
+		foreign: semaphore.NewWeighted(int64(cfg.MaxForeign)),
 		running: semaphore.NewWeighted(int64(cfg.MaxRunning)),
 		feeding: semaphore.NewWeighted(int64(cfg.MaxRunning)),
 		closing: make(chan struct{}),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"headless.ly/catalog/problem"
 	"headless.ly/lakehouse"
 )
 
@@ -12,8 +13,16 @@ const pruneRows = 5000
 
 // feedKey names one feed of a database.
 type feedKey struct {
-	noun    string
+	table   *schema
 	history bool // from the log's beginning; else from what was published
+}
+
+// noun is the noun whose events are fed; "" for the log, which takes all.
+func (k feedKey) noun() string {
+	if k.table.noun == nil {
+		return ""
+	}
+	return k.table.noun.Name
 }
 
 // feed keeps one segment up to date. One caller at a time feeds it, the others wait for what it has fed.
@@ -48,13 +57,13 @@ type span struct{ after, upto int64 }
 // spills. A reader whose span reaches below the tail (it pinned an older view, or reads at an instant before the last
 // compaction) gets a segment of its own, which costs it one read of the log.
 func (d *database) tail(ctx context.Context, table *schema, need span) (g *segment, release func(), err error) {
-	f := d.feed(feedKey{noun: table.noun.Name})
+	f := d.feed(feedKey{table: table})
 	if err := f.wait(ctx); err != nil {
 		return nil, nil, err
 	}
 	defer f.done()
 	if f.segment == nil {
-		if f.segment, err = d.newSegment(ctx, table, need.after); err != nil {
+		if f.segment, err = d.newSegment(ctx, f.key, need.after); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -68,20 +77,21 @@ func (d *database) tail(ctx context.Context, table *schema, need span) (g *segme
 		}
 	}
 	if !f.segment.holds(need) {
-		return d.private(ctx, table, need)
+		return d.private(ctx, f.key, need, true)
 	}
 	return f.segment, d.hold(f.segment), nil
 }
 
-// history gives a segment with every version of the noun's entities up to a seq, or of each the latest at that seq.
-func (d *database) history(ctx context.Context, table *schema, upto int64) (g *segment, release func(), err error) {
-	f := d.feed(feedKey{noun: table.noun.Name, history: true})
+// history gives a segment with every version of the noun's entities up to a seq; if latest will do, perhaps of each the latest
+// at that seq only.
+func (d *database) history(ctx context.Context, table *schema, upto int64, latest bool) (g *segment, release func(), err error) {
+	f := d.feed(feedKey{table: table, history: true})
 	if err := f.wait(ctx); err != nil {
 		return nil, nil, err
 	}
 	defer f.done()
 	if f.segment == nil && !f.tooLong {
-		if f.segment, err = d.newSegment(ctx, table, 0); err != nil {
+		if f.segment, err = d.newSegment(ctx, f.key, 0); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -92,7 +102,7 @@ func (d *database) history(ctx context.Context, table *schema, upto int64) (g *s
 		return nil, nil, err
 	}
 	if f.tooLong {
-		return d.private(ctx, table, span{0, upto})
+		return d.private(ctx, f.key, span{0, upto}, latest)
 	}
 	return f.segment, d.hold(f.segment), nil
 }
@@ -120,7 +130,7 @@ func (d *database) advance(ctx context.Context, f *feed, upto int64) error {
 		return err
 	}
 	defer leave()
-	r := lakehouse.Range{After: g.fed, Upto: upto, Noun: f.key.noun}
+	r := lakehouse.Range{After: g.fed, Upto: upto, Noun: f.key.noun()}
 	err = d.extend(ctx, g, r, func(*lakehouse.Event) (bool, error) {
 		if f.key.history && len(g.seqs) >= d.engine.cfg.MaxHistoryRows {
 			return false, errEnough
@@ -169,29 +179,47 @@ func (d *database) shorten(ctx context.Context, f *feed, published int64) error 
 	return nil
 }
 
-// private makes a segment for one reader: of each entity the latest event of the span.
-func (d *database) private(ctx context.Context, table *schema, need span) (*segment, func(), error) {
+// private makes a segment for one reader: every event of the span, or of each entity the latest.
+func (d *database) private(ctx context.Context, key feedKey, need span, latest bool) (*segment, func(), error) {
 	leave, err := admit(ctx, d.engine.feeding, d.engine.cfg.QueueTimeout)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer leave()
-	g, err := d.newSegment(ctx, table, need.after)
+	g, err := d.newSegment(ctx, key, need.after)
 	if err != nil {
 		return nil, nil, err
 	}
-	seen := map[string]struct{}{}
-	r := lakehouse.Range{After: need.after, Upto: need.upto, Noun: table.noun.Name, Desc: true}
-	err = d.extend(ctx, g, r, func(e *lakehouse.Event) (bool, error) {
-		_, again := seen[e.Target]
-		seen[e.Target] = struct{}{}
-		return !again, nil
-	})
-	if err != nil {
+	r := lakehouse.Range{After: need.after, Upto: need.upto, Noun: key.noun(), Desc: latest}
+	choose := d.everyEvent(g)
+	if latest {
+		choose = latestEvents()
+	}
+	if err = d.extend(ctx, g, r, choose); err != nil {
 		d.doom(g)
 		return nil, nil, err
 	}
 	g.fed, g.floor = need.upto, need.upto
 	release := d.hold(g)
 	return g, func() { d.doom(g); release() }, nil
+}
+
+// latestEvents chooses, of events from the newest on, the first of each entity.
+func latestEvents() func(*lakehouse.Event) (bool, error) {
+	seen := map[string]struct{}{}
+	return func(e *lakehouse.Event) (bool, error) {
+		_, again := seen[e.Target]
+		seen[e.Target] = struct{}{}
+		return !again, nil
+	}
+}
+
+// everyEvent chooses all events, up to the limit on rows of all databases.
+func (d *database) everyEvent(g *segment) func(*lakehouse.Event) (bool, error) {
+	return func(*lakehouse.Event) (bool, error) {
+		if most := d.engine.cfg.MaxRows; len(g.seqs) >= most {
+			return false, problem.New(problem.LimitExceeded, "the history of %s has more than %d events: too many for one query", g.schema.name, most)
+		}
+		return true, nil
+	}
 }

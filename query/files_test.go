@@ -74,7 +74,7 @@ func thing(t *testing.T) *schema {
 func openDatabase(t *testing.T, dir string, table *schema) *database {
 	t.Helper()
 	cfg := EngineConfig{Warehouse: dir}
-	e, err := openEngine(cfg, newMemory(), schemas{table.noun.Name: table})
+	e, err := openEngine(cfg, newMemory(), schemas{table.noun.Name: table}, vocabulary{})
 	if err != nil {
 		t.Fatal(err)
 	}

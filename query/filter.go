@@ -199,7 +199,7 @@ func isMeta(n *noun.Noun, name string) bool {
 
 // list reads the operand of $and and $or.
 func (p *filterParser) list(m entity.Member, depth int) ([]condition, error) {
-	values, ok := elements(m.Value)
+	values, ok := entity.Elements(m.Value)
 	if !ok || len(values) == 0 {
 		return nil, invalidFilter("", m.Name, "needs a non-empty array of filters")
 	}
@@ -342,7 +342,7 @@ func (p *filterParser) negated(at path, v jsontext.Value, depth int) (condition,
 
 // members reads the operand of $in and $nin; null among them is told apart.
 func members(at path, m entity.Member) (values []jsontext.Value, null bool, err error) {
-	listed, ok := elements(m.Value)
+	listed, ok := entity.Elements(m.Value)
 	if !ok {
 		return nil, false, invalidFilter(at.name, m.Name, "needs an array")
 	}
@@ -382,24 +382,4 @@ func (f *fieldCondition) regex(o entity.Object) error {
 	}
 	f.pass(test{op: opRegex, pattern: text})
 	return nil
-}
-
-// elements gives the values of a JSON array.
-func elements(v jsontext.Value) ([]jsontext.Value, bool) {
-	if v.Kind() != '[' {
-		return nil, false
-	}
-	var out []jsontext.Value
-	d := jsontext.NewDecoder(strings.NewReader(string(v)))
-	if _, err := d.ReadToken(); err != nil {
-		return nil, false
-	}
-	for d.PeekKind() != ']' {
-		e, err := d.ReadValue()
-		if err != nil {
-			return nil, false
-		}
-		out = append(out, e.Clone())
-	}
-	return out, true
 }

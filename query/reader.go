@@ -174,7 +174,7 @@ func Open(cfg Config) (*Reader, error) {
 		return nil, errors.New("open reader: Engine.Warehouse is required: it is the only folder that queries may read")
 	}
 	all := newSchemas(cfg.Nouns)
-	engine, err := openEngine(cfg.Engine, cfg.Log, all)
+	engine, err := openEngine(cfg.Engine, cfg.Log, all, vocabulary{cfg.Nouns})
 	if err != nil {
 		return nil, err
 	}

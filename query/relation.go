@@ -63,7 +63,7 @@ func (d *database) relation(ctx context.Context, in scope, r relation) (rows str
 		}
 		return merged(table, files, g, span{files.Seq, upto}), release, nil
 	}
-	g, release, err := d.history(ctx, table, upto)
+	g, release, err := d.history(ctx, table, upto, true)
 	if err != nil {
 		return "", nil, err
 	}

@@ -13,24 +13,39 @@ const (
 	columnSeq     = "_seq"
 	columnExtra   = "_extra"
 	columnDeleted = "_deleted" // of our own tables only: the version is a delete
+	columnFrom    = "_validFrom"
 )
 
-// schema is the table of one noun as SQL sees it: what lakehouse.Row gives, in its order.
+// versionColumns are what a noun's history has beside the table's columns, in front of _deleted (analytics.md 1).
+var versionColumns = []lakehouse.Column{
+	{Name: columnFrom, Type: lakehouse.Timestamp},
+	{Name: "_verb", Type: lakehouse.String},
+	{Name: "_actor", Type: lakehouse.String},
+	{Name: "_event", Type: lakehouse.String},
+}
+
+// schema is the table of one noun as SQL sees it: what lakehouse.Row gives, in its order. The log has one too.
 type schema struct {
-	noun    *noun.Noun
+	name    string
+	noun    *noun.Noun         // nil: the log
 	columns []lakehouse.Column // without tenant
 	place   map[string]int
 	list    string // the columns, quoted, comma separated
 }
 
-func newSchema(n *noun.Noun) *schema {
-	s := &schema{noun: n, columns: lakehouse.TableColumns(n)[1:], place: map[string]int{}}
-	names := make([]string, len(s.columns))
-	for i, c := range s.columns {
+func newSchema(n *noun.Noun) *schema { return makeSchema(n.Table(), n, lakehouse.TableColumns(n)[1:]) }
+
+// logSchema is the table of the log.
+func logSchema() *schema { return makeSchema(tableEvents, nil, lakehouse.EventColumns()[1:]) }
+
+func makeSchema(name string, n *noun.Noun, columns []lakehouse.Column) *schema {
+	s := &schema{name: name, noun: n, columns: columns, place: map[string]int{}}
+	quoted := make([]string, len(columns))
+	for i, c := range columns {
 		s.place[c.Name] = i
-		names[i] = quoteName(c.Name)
+		quoted[i] = quoteName(c.Name)
 	}
-	s.list = strings.Join(names, ", ")
+	s.list = strings.Join(quoted, ", ")
 	return s
 }
 

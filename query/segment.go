@@ -7,18 +7,20 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"headless.ly/lakehouse"
 	"headless.ly/query/duck"
 )
 
 // segment is a part of one noun's history as a typed table: one row per event, with _seq, and _deleted for a delete.
-// It holds every event with after < seq <= fed, except that below floor only the latest of each entity is kept. So it
+// The log's segment has the log's columns alone. A segment holds every event with after < seq <= fed, except that below floor only the latest of each entity is kept. So it
 // answers for an instant between floor and fed. Rows are only ever appended, in order of seq: statements that run bound
 // _seq by their instant and are not disturbed.
 type segment struct {
 	table  string // quoted
 	schema *schema
+	whole  bool // with the columns of a history
 	after  int64
 	floor  int64
 	fed    int64
@@ -29,22 +31,28 @@ type segment struct {
 }
 
 // newSegment makes an empty segment behind a seq.
-func (d *database) newSegment(ctx context.Context, table *schema, after int64) (*segment, error) {
-	g := d.nameSegment(table, after)
-	var b strings.Builder
-	b.WriteString("create table " + g.table + " (")
-	for _, c := range table.columns {
-		b.WriteString(quoteName(c.Name) + " " + sqlType(c) + ", ")
+func (d *database) newSegment(ctx context.Context, key feedKey, after int64) (*segment, error) {
+	g := d.nameSegment(key.table, after)
+	g.whole = key.history
+	columns := g.schema.columns[:len(g.schema.columns):len(g.schema.columns)]
+	if g.schema.noun != nil {
+		if g.whole {
+			columns = append(columns, versionColumns...)
+		}
+		columns = append(columns, lakehouse.Column{Name: columnDeleted, Type: lakehouse.Boolean})
 	}
-	b.WriteString(quoteName(columnDeleted) + " BOOLEAN)")
-	if err := d.exec(ctx, b.String()); err != nil {
-		return nil, fmt.Errorf("make segment of %s: %w", table.noun.Name, err)
+	list := make([]string, len(columns))
+	for i, c := range columns {
+		list[i] = quoteName(c.Name) + " " + sqlType(c)
+	}
+	if err := d.exec(ctx, "create table "+g.table+" ("+strings.Join(list, ", ")+")"); err != nil {
+		return nil, fmt.Errorf("make segment of %s: %w", g.schema.name, err)
 	}
 	return g, nil
 }
 
 func (d *database) nameSegment(table *schema, after int64) *segment {
-	name := table.noun.Table() + "/" + strconv.FormatInt(d.tables.Add(1), 10)
+	name := table.name + "/" + strconv.FormatInt(d.tables.Add(1), 10)
 	return &segment{table: quoteName(name), schema: table, after: after, floor: after, fed: after}
 }
 
@@ -100,8 +108,30 @@ func unquoteName(quoted string) string { return quoted[1 : len(quoted)-1] }
 
 // row is the table row of an event.
 func (g *segment) row(e *lakehouse.Event) ([]any, error) {
+	if g.schema.noun == nil {
+		return logRow(e), nil
+	}
 	values, err := lakehouse.Row(g.schema.noun, e)
+	if g.whole {
+		values = append(values, time.UnixMilli(e.Timestamp), e.Verb, textOrNull(e.Actor), e.ID)
+	}
 	return append(values, e.Verb == "delete"), err
+}
+
+// logRow is an event in the columns of the log.
+func logRow(e *lakehouse.Event) []any {
+	return []any{
+		e.Seq, e.ID, e.Kind, e.Type, e.Entity, e.Target, textOrNull(e.Verb), textOrNull(e.Actor), time.UnixMilli(e.Timestamp), e.Version,
+		textOrNull(string(e.Data)), textOrNull(string(e.Before)), textOrNull(string(e.Changes)), textOrNull(string(e.Input)),
+		textOrNull(e.Source), textOrNull(e.RequestID), textOrNull(e.Cause),
+	}
+}
+
+func textOrNull(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
 }
 
 func decimalType(c lakehouse.Column) string {
@@ -121,7 +151,7 @@ func (d *database) latest(ctx context.Context, g *segment, after int64) (*segmen
 	err := d.exec(ctx, "create table "+next.table+" as select * from "+g.table+" where _seq in ("+
 		latestSeqs(g.table, span{after, g.fed})+")")
 	if err != nil {
-		return nil, fmt.Errorf("compact segment of %s: %w", g.schema.noun.Name, err)
+		return nil, fmt.Errorf("compact segment of %s: %w", g.schema.name, err)
 	}
 	return d.counted(ctx, next)
 }
@@ -132,7 +162,7 @@ func (d *database) behind(ctx context.Context, g *segment, after int64) (*segmen
 	next.fed, next.floor = g.fed, max(g.floor, after)
 	err := d.exec(ctx, "create table "+next.table+" as select * from "+g.table+" where _seq > "+strconv.FormatInt(after, 10))
 	if err != nil {
-		return nil, fmt.Errorf("prune segment of %s: %w", g.schema.noun.Name, err)
+		return nil, fmt.Errorf("prune segment of %s: %w", g.schema.name, err)
 	}
 	return d.counted(ctx, next)
 }

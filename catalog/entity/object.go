@@ -186,6 +186,26 @@ func Unquote(v jsontext.Value) string {
 	return string(b)
 }
 
+// Elements gives the values of a JSON array; false for anything else. They are the caller's.
+func Elements(v jsontext.Value) ([]jsontext.Value, bool) {
+	if v.Kind() != '[' {
+		return nil, false
+	}
+	var out []jsontext.Value
+	d := jsontext.NewDecoder(strings.NewReader(string(v)))
+	if _, err := d.ReadToken(); err != nil {
+		return nil, false
+	}
+	for d.PeekKind() != ']' {
+		e, err := d.ReadValue()
+		if err != nil {
+			return nil, false
+		}
+		out = append(out, e.Clone())
+	}
+	return out, true
+}
+
 // IsNull reports whether v is absent or the JSON null.
 func IsNull(v jsontext.Value) bool { return len(v) == 0 || v.Kind() == 'n' }
 

@@ -23,6 +23,7 @@ const (
 	InvalidAsOf    Code = "invalid_as_of"
 	TenantMismatch Code = "tenant_mismatch"
 	LimitExceeded  Code = "limit_exceeded"
+	InvalidSQL     Code = "invalid_sql"
 	InvalidRequest Code = "invalid_request" // any other malformed parameter, named in Field
 )
 
@@ -38,6 +39,8 @@ const (
 	UnsupportedMediaType Code = "unsupported_media_type"
 	Validation           Code = "validation_error"
 	HookRejected         Code = "hook_rejected"
+	ResultTooLarge       Code = "result_too_large" // and the caller forbade truncation
+	MemoryExceeded       Code = "memory_exceeded"  // of one query
 )
 
 // The service cannot answer now, or cannot know.
@@ -66,6 +69,7 @@ type Problem struct {
 	Field      string
 	ExistingID string // Conflict: who holds the unique value
 	Version    int64  // PreconditionFailed: the entity's current version
+	Position   *int   // InvalidSQL: byte of the statement, where it is known
 	Details    []Detail
 	RetryAfter time.Duration
 	Supported  []string // InvalidFilter: the operators; NotFound of a verb: the noun's verbs

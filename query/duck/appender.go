@@ -34,7 +34,7 @@ func (c *Conn) Append(table string) (*Appender, error) {
 	for i := range bindings.AppenderColumnCount(a.handle) {
 		t := bindings.AppenderColumnType(a.handle, i)
 		a.types = append(a.types, t)
-		a.columns = append(a.columns, columnOf("", t))
+		a.columns = append(a.columns, columnOf("", bindings.AppenderColumnType(a.handle, i)))
 	}
 	a.chunk = bindings.CreateDataChunk(a.types)
 	a.vectors = make([]bindings.Vector, len(a.types))
@@ -105,13 +105,6 @@ func put[T any](a *Appender, i int, v T, of Type) bool {
 	*at[T](a.data[i], a.rows) = v
 	return true
 }
-
-// Widths up to which DuckDB holds decimals in integers of 16, 32 and 64 bits; wider ones take 128.
-const (
-	width16 = 4
-	width32 = 9
-	width64 = 18
-)
 
 // setDecimal writes the digits of a decimal as the integer that DuckDB holds it in.
 func (a *Appender) setDecimal(i int, digits string) bool {

@@ -15,7 +15,8 @@ import (
 type Column struct {
 	Name string
 	Type Type
-	JSON bool // text that DuckDB knows to be JSON
+	SQL  string // the type as DuckDB spells it
+	JSON bool   // text that DuckDB knows to be JSON
 	// Width and Scale of a Decimal.
 	Width, Scale int
 }
@@ -25,6 +26,9 @@ type Stmt struct {
 	conn    *Conn
 	handle  bindings.PreparedStatement
 	columns []Column
+
+	// Held asks for the whole result to be computed before the first row is given. EXPLAIN ANALYZE needs it.
+	Held bool
 }
 
 // Prepare prepares one statement. What is prepared may run in part: only what was admitted may come here.
@@ -39,18 +43,19 @@ func (c *Conn) Prepare(ctx context.Context, text string) (*Stmt, error) {
 		return nil, err
 	}
 	for i := range bindings.PreparedStatementColumnCount(s.handle) {
-		t := bindings.PreparedStatementColumnLogicalType(s.handle, i)
-		s.columns = append(s.columns, columnOf(bindings.PreparedStatementColumnName(s.handle, i), t))
-		bindings.DestroyLogicalType(&t)
+		s.columns = append(s.columns, columnOf(bindings.PreparedStatementColumnName(s.handle, i),
+			bindings.PreparedStatementColumnLogicalType(s.handle, i)))
 	}
 	return s, nil
 }
 
+// columnOf reads a type and destroys it.
 func columnOf(name string, t bindings.LogicalType) Column {
 	c := Column{Name: name, Type: Type(bindings.GetTypeId(t)), JSON: bindings.LogicalTypeGetAlias(t) == "JSON"}
 	if c.Type == Decimal {
 		c.Width, c.Scale = int(bindings.DecimalWidth(t)), int(bindings.DecimalScale(t))
 	}
+	c.SQL = typeName(t)
 	return c
 }
 
@@ -59,6 +64,16 @@ func (s *Stmt) Close() { bindings.DestroyPrepare(&s.handle) }
 
 // Columns gives the columns of the result, where they are known before it runs; a parameter's type may leave them open.
 func (s *Stmt) Columns() []Column { return s.columns }
+
+// Resolved says whether the columns are known before the statement runs.
+func (s *Stmt) Resolved() bool {
+	for _, c := range s.columns {
+		if c.Type == Unresolved || c.Type == Unknown {
+			return false
+		}
+	}
+	return len(s.columns) > 0
+}
 
 // Params gives the names of the parameters: $1 and ? are "1", $name is "name".
 func (s *Stmt) Params() []string {
@@ -131,7 +146,11 @@ func (s *Stmt) run(ctx context.Context) (*Rows, error) {
 	err := s.conn.guard(ctx, func() error {
 		var pending bindings.PendingResult
 		defer func() { bindings.DestroyPending(&pending) }()
-		state := bindings.PendingPreparedStreaming(s.handle, &pending)
+		begin := bindings.PendingPreparedStreaming
+		if s.Held {
+			begin = bindings.PendingPrepared
+		}
+		state := begin(s.handle, &pending)
 		if err := stateError(state, func() string { return bindings.PendingError(pending) }); err != nil {
 			return err
 		}
@@ -143,9 +162,7 @@ func (s *Stmt) run(ctx context.Context) (*Rows, error) {
 		return nil, err
 	}
 	for i := range bindings.ColumnCount(&r.result) {
-		t := bindings.ColumnLogicalType(&r.result, i)
-		r.columns = append(r.columns, columnOf(bindings.ColumnName(&r.result, i), t))
-		bindings.DestroyLogicalType(&t)
+		r.columns = append(r.columns, columnOf(bindings.ColumnName(&r.result, i), bindings.ColumnLogicalType(&r.result, i)))
 	}
 	return r, nil
 }
@@ -158,6 +175,9 @@ type Rows struct {
 	columns []Column
 	chunk   Chunk
 }
+
+// Own closes the statement with the rows.
+func (r *Rows) Own(s *Stmt) { r.owned = s }
 
 // Columns gives the columns of the result.
 func (r *Rows) Columns() []Column { return r.columns }

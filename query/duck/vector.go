@@ -30,13 +30,21 @@ const (
 	TimestampTZ = Type(bindings.TypeTimestampTZ)
 	Blob        = Type(bindings.TypeBlob)
 
-	Decimal = Type(bindings.TypeDecimal) // for its name only
-	List    = Type(bindings.TypeList)
-	Array   = Type(bindings.TypeArray)
-	Struct  = Type(bindings.TypeStruct)
-	Map     = Type(bindings.TypeMap)
-	Union   = Type(bindings.TypeUnion)
-	SQLNull = Type(bindings.TypeSQLNull)
+	// Those that callers have to cast first; of a Decimal there is Vector.Decimal.
+	TimestampS  = Type(bindings.TypeTimestampS)
+	TimestampMS = Type(bindings.TypeTimestampMS)
+	TimestampNS = Type(bindings.TypeTimestampNS)
+	Variant     = Type(bindings.TypeVariant)
+	Decimal     = Type(bindings.TypeDecimal)
+	List        = Type(bindings.TypeList)
+	Array       = Type(bindings.TypeArray)
+	Struct      = Type(bindings.TypeStruct)
+	Map         = Type(bindings.TypeMap)
+	Union       = Type(bindings.TypeUnion)
+	SQLNull     = Type(bindings.TypeSQLNull)
+
+	Unresolved = Type(bindings.TypeInvalid)
+	Unknown    = Type(bindings.TypeAny)
 )
 
 // Readable says whether a Vector of the type can be read.
@@ -145,6 +153,30 @@ func (v *Vector) Float(i int) float64 {
 	return *at[float64](v.data, i)
 }
 
+// Widths up to which DuckDB holds decimals in integers of 16, 32 and 64 bits; wider ones take 128.
+const (
+	width16 = 4
+	width32 = 9
+	width64 = 18
+)
+
+// Decimal gives the digits of a Decimal of a width as one integer of 128 bits, two's complement.
+func (v *Vector) Decimal(i, width int) (high int64, low uint64) {
+	var n int64
+	switch {
+	case width <= width16:
+		n = int64(*at[int16](v.data, i))
+	case width <= width32:
+		n = int64(*at[int32](v.data, i))
+	case width <= width64:
+		n = *at[int64](v.data, i)
+	default:
+		wide := *at[[2]uint64](v.data, i)
+		return int64(wide[1]), wide[0]
+	}
+	return n >> 63, uint64(n)
+}
+
 // secondsPerDay turns Dates into times.
 const secondsPerDay = 24 * 60 * 60
 
@@ -172,3 +204,6 @@ func (v *Vector) Value(i int) (any, error) {
 	}
 	return v.Int(i), nil
 }
+
+// Nullable says whether any row may be null.
+func (v *Vector) Nullable() bool { return v.mask != nil }

@@ -1,0 +1,106 @@
+package query
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"headless.ly/query/duck"
+)
+
+// source gives the SELECT behind a name of a tenant's statement, at the scope's instant; of a formAt it has one parameter,
+// "ts". What it names stays until release, which may be nil.
+func (d *database) source(ctx context.Context, in scope, n named) (rows string, release func(), err error) {
+	if n.noun == nil {
+		return d.log(ctx, in)
+	}
+	if n.form == formEntities {
+		return d.relation(ctx, in, relation{noun: n.noun})
+	}
+	table := d.engine.schemas[n.noun.Name]
+	changed, err := d.engine.log.LastChange(ctx, in.tenant, n.noun.Name)
+	if err != nil {
+		return "", nil, err
+	}
+	g, release, err := d.history(ctx, table, min(changed, in.seq), false)
+	if err != nil {
+		return "", nil, err
+	}
+	if n.form == formAt {
+		return versionsAt(g, in.seq), release, nil
+	}
+	return allVersions(g, in.seq), release, nil
+}
+
+// log selects the events up to the scope's seq.
+func (d *database) log(ctx context.Context, in scope) (rows string, release func(), err error) {
+	g, release, err := d.history(ctx, d.engine.events, in.seq, false)
+	if err != nil {
+		return "", nil, err
+	}
+	return "select " + g.schema.list + " from " + g.table + " where seq <= " + number(in.seq), release, nil
+}
+
+// allVersions selects every version up to a seq with the interval in which it held.
+func allVersions(g *segment, upto int64) string {
+	return "select " + g.schema.list + ", " + columnFrom + ", lead(" + columnFrom + ") over (partition by id order by _seq) as _validTo, " +
+		columnDeleted + ", _verb, _actor, _event from " + g.table + " where _seq <= " + number(upto)
+}
+
+// versionsAt selects the entities as they were at the parameter ts, and not behind a seq.
+func versionsAt(g *segment, upto int64) string {
+	return "select " + g.schema.list + " from " + g.table + " where not " + columnDeleted + " and _seq in (select max(_seq) from " + g.table +
+		" where _seq <= " + number(upto) + " and " + columnFrom + " <= cast(ts as timestamptz) group by id)"
+}
+
+// define makes what an admitted statement names known to a connection, under the names it uses. What it names stays until
+// release.
+func (d *database) define(ctx context.Context, conn *duck.Conn, in scope, tables map[string]named) (release func(), err error) {
+	var releases []func()
+	release = func() {
+		for _, free := range releases {
+			free()
+		}
+	}
+	for name, n := range tables {
+		rows, free, err := d.source(ctx, in, n)
+		if free != nil {
+			releases = append(releases, free)
+		}
+		if err == nil {
+			err = conn.Exec(ctx, definition(name, n.form, rows))
+		}
+		if err != nil {
+			release()
+			return nil, err
+		}
+	}
+	return release, nil
+}
+
+func definition(name string, f form, rows string) string {
+	if f == formAt {
+		return "create or replace temp macro " + quoteName(name) + "(ts) as table " + rows
+	}
+	return "create or replace temp view " + quoteName(name) + " as " + rows
+}
+
+// tableNames lists what SHOW TABLES shows.
+func (e *Engine) tableNames() []string {
+	names := []string{tableEvents}
+	for _, table := range e.schemas {
+		names = append(names, table.name, table.name+suffixHistory)
+	}
+	return names
+}
+
+// showTables is the statement that SHOW TABLES stands for.
+func (e *Engine) showTables() string {
+	names := e.tableNames()
+	for i, name := range names {
+		names[i] = quoteText(name)
+	}
+	return "select unnest([" + strings.Join(names, ", ") + "]) as name order by name"
+}
+
+func number(n int64) string { return strconv.FormatInt(n, 10) }
