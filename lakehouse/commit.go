@@ -73,24 +73,20 @@ func newCommit(p *publisher, jobs []*job) *commit {
 	return c
 }
 
-// replacement gives what a tick changes of a table: events gain files, a noun's files are replaced.
+// replacement gives what a tick changes of a table: events gain files, a noun's are replaced or amended.
 func (ch *change) replacement() []edit {
 	e := edit{adds: slices.Clone(ch.adds), lenient: true}
 	for _, r := range ch.rewrites {
 		if !r.done {
 			continue
 		}
-		for _, f := range r.from.files {
-			e.removes = append(e.removes, f.location)
-		}
-		if r.added != nil {
-			e.adds = append(e.adds, r.added)
-		}
+		e.adds, e.removes = append(e.adds, r.adds...), append(e.removes, r.removes...)
 	}
+	deletes := slices.ContainsFunc(e.adds, func(f iceberg.DataFile) bool { return f.ContentType() != iceberg.EntryContentData })
 	switch {
 	case e.empty():
 		return nil
-	case len(e.removes) == 0:
+	case len(e.removes) == 0 && !deletes:
 		e.operation = table.OpAppend
 	case len(e.adds) == 0:
 		e.operation = table.OpDelete
@@ -138,17 +134,6 @@ func (c *commit) reshelve(s *submission) {
 		next.nouns[s.table.Noun.Name] = shelf
 		c.tenants[tenant] = next
 	}
-}
-
-// reshelved gives a tenant's files after an edit.
-func (e edit) reshelved(tenant string, files []dataFile) []dataFile {
-	files = slices.DeleteFunc(slices.Clone(files), func(f dataFile) bool { return slices.Contains(e.removes, f.location) })
-	for _, f := range e.adds {
-		if f.ContentType() == iceberg.EntryContentData && f.Partition()[partitionTenant] == tenant {
-			files = append(files, dataFile{location: f.FilePath(), rows: f.Count()})
-		}
-	}
-	return files
 }
 
 // run publishes. A table whose part cannot be built is left out and lags; without events nothing is published. The error is
@@ -227,11 +212,8 @@ func (c *commit) stage(ctx context.Context) error {
 func (c *commit) postpone(ch *change, err error) {
 	for i, r := range ch.rewrites {
 		if r.done {
-			added := r.added
+			c.publisher.shop.remove(r.locations())
 			r.postpone(ch.jobs[i].from.seq, err)
-			if added != nil {
-				_ = c.publisher.shop.io.Remove(added.FilePath()) // an orphan if it stays
-			}
 			c.publisher.shop.pace.hold(paceKey{ch.jobs[i].tenant, r.table.Noun.Name}, time.Now().Add(c.publisher.shop.cfg.ErrorDelay))
 		}
 	}

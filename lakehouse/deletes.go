@@ -1,6 +1,7 @@
 package lakehouse
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -77,6 +78,16 @@ func (t *Table) writeDeletes(
 		return nil, fmt.Errorf("describe %s: %w", filepath.Base(uri), err)
 	}
 	return described, nil
+}
+
+// deletesOf gives the location of the one data file that a position-delete file is about; empty where there are several. Its
+// bounds say so: manifests of format version 2 need not name the file.
+func deletesOf(f iceberg.DataFile) string {
+	lower, upper := f.LowerBoundValues()[deletePathID], f.UpperBoundValues()[deletePathID]
+	if !bytes.Equal(lower, upper) {
+		return ""
+	}
+	return string(lower)
 }
 
 // deleteRows gives the rows of a position-delete file. The caller releases them.

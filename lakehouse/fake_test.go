@@ -159,12 +159,29 @@ var duckDB = sync.OnceValue(func() *sql.DB {
 // query runs SQL in DuckDB with {table} replaced by a scan of the files; every row is a line of values parted by a bar.
 func query(t testing.TB, files []string, q string) []string {
 	t.Helper()
-	db := duckDB()
 	for i, f := range files {
 		files[i] = "'" + f + "'"
 	}
-	scan := fmt.Sprintf("read_parquet([%s], hive_partitioning=false)", strings.Join(files, ","))
-	rows, err := db.Query(strings.ReplaceAll(q, "{table}", scan))
+	return queryScan(t, fmt.Sprintf("read_parquet([%s], hive_partitioning=false)", strings.Join(files, ",")), q)
+}
+
+// scanOf gives a scan of a view's files without the deleted rows.
+func scanOf(files Files) string {
+	var parts []string
+	for _, f := range files.Data {
+		part := fmt.Sprintf("select * from read_parquet('%s', hive_partitioning=false, file_row_number=true)", f.Path)
+		if f.Deletes != "" {
+			part += fmt.Sprintf(" where file_row_number not in (select pos from read_parquet('%s'))", f.Deletes)
+		}
+		parts = append(parts, part)
+	}
+	return "(" + strings.Join(parts, " union all by name ") + ")"
+}
+
+// queryScan runs SQL in DuckDB with {table} replaced by a scan.
+func queryScan(t testing.TB, scan, q string) []string {
+	t.Helper()
+	rows, err := duckDB().Query(strings.ReplaceAll(q, "{table}", scan))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,6 +241,7 @@ func check(t testing.TB, l *Lake, log *fakeLog) {
 		}
 		for _, tbl := range l.tables[1:] {
 			checkNoun(t, v, tbl, log.events[tenant])
+			checkFiles(t, l, v, tbl)
 		}
 		v.Release()
 	}
@@ -260,15 +278,40 @@ func checkNoun(t testing.TB, v *View, tbl *Table, events []*Event) {
 		t.Errorf("%s of %s says %d rows, want %d", tbl.Name, v.Tenant, files.Rows, len(want))
 	}
 	var got []string
-	if len(files.Paths) > 0 {
+	if len(files.Data) > 0 {
 		name := "null"
 		if _, found := tbl.Noun.Column("name"); found {
 			name = "name"
 		}
-		got = query(t, slices.Clone(files.Paths), "select tenant, id, _version, _seq, "+name+" from {table}")
+		got = queryScan(t, scanOf(files), "select tenant, id, _version, _seq, "+name+" from {table} order by id")
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%s of %s: %d rows\n got %.600v\nwant %.600v", tbl.Name, v.Tenant, len(got), got, want)
+	}
+}
+
+// checkFiles holds a view to the table's metadata: both name the same files.
+func checkFiles(t testing.TB, l *Lake, v *View, tbl *Table) {
+	t.Helper()
+	want := v.Nouns[tbl.Noun.Name].Data
+	if len(want) == 0 {
+		return
+	}
+	current, err := l.cat.LoadTable(t.Context(), tbl.ident)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := readManifests(tbl, current, l.cat.IO())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []DataFile
+	for _, f := range files[v.Tenant] {
+		got = append(got, f.view())
+	}
+	byPath := func(a, b DataFile) int { return strings.Compare(a.Path, b.Path) }
+	if slices.SortFunc(got, byPath); !slices.Equal(got, slices.SortedFunc(slices.Values(want), byPath)) {
+		t.Errorf("%s of %s:\nmetadata %+v\n    view %+v", tbl.Name, v.Tenant, got, want)
 	}
 }
 

@@ -9,7 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/iceberg-go"
 	"github.com/google/uuid"
@@ -37,21 +39,34 @@ type job struct {
 	err      error      // why nothing of this tenant is published; its files are removed
 }
 
-// rewrite is a job's part for one noun table.
+// rewrite is a job's part for one noun table: its files written anew, or a delta to them.
 type rewrite struct {
 	table    *Table
 	from, to shelf
-	done     bool              // the table is published this time; else only its lag is recorded
-	added    iceberg.DataFile  // nil: not done, or no row is left
-	rows     arrow.RecordBatch // of added
-	err      error             // why it is not done, if that is an error
+	done     bool               // the table is published this time; else only its lag is recorded
+	adds     []iceberg.DataFile // data files and position-delete files that were written
+	removes  []string           // locations of those of from that are no more
+	rows     arrow.RecordBatch  // of the one file, where it is written anew
+	err      error              // why it is not done, if that is an error
 }
 
-// postpone leaves the table where it stands. That it lags is recorded in the same commit as the events.
+// postpone leaves the table where it stands. That it lags is recorded in the same commit as the events. What was written is
+// for the caller to remove.
 func (r *rewrite) postpone(events int64, err error) {
 	r.to = shelf{seq: r.from.stands(events), changed: r.to.changed, files: r.from.files}
-	r.done, r.added, r.err = false, nil, err
+	r.done, r.adds, r.removes, r.err = false, nil, nil, err
 	r.release()
+}
+
+func (r *rewrite) edit() edit { return edit{adds: r.adds, removes: r.removes} }
+
+// locations lists the files that were written.
+func (r *rewrite) locations() []string {
+	var out []string
+	for _, f := range r.adds {
+		out = append(out, f.FilePath())
+	}
+	return out
 }
 
 func (r *rewrite) release() {
@@ -74,9 +89,7 @@ func (j *job) locations() []string {
 		out = append(out, f.FilePath())
 	}
 	for _, r := range j.rewrites {
-		if r.added != nil {
-			out = append(out, r.added.FilePath())
-		}
+		out = append(out, r.locations()...)
 	}
 	return out
 }
@@ -92,6 +105,25 @@ type workshop struct {
 	cache *cache
 	pace  *pace
 	mem   memory.Allocator
+
+	positions *kept[*positions]      // by data file
+	deleted   *kept[*roaring.Bitmap] // by position-delete file
+}
+
+// remove removes files that nothing names.
+func (w *workshop) remove(locations []string) {
+	for _, location := range locations {
+		_ = w.io.Remove(location) // an orphan if it stays
+	}
+}
+
+// forget drops what is kept of files that are not current any more.
+func (w *workshop) forget(locations []string) {
+	for _, location := range locations {
+		w.cache.remove(location)
+		w.positions.remove(location)
+		w.deleted.remove(location)
+	}
 }
 
 // prepare reads the job's events and writes its files, all durable; nothing names them yet.
@@ -252,6 +284,7 @@ func (w *workshop) rewrite(ctx context.Context, j *job, name string, changes map
 		return r
 	}
 	if err := w.bring(ctx, j, r, changes); err != nil {
+		w.remove(r.locations())
 		r.postpone(j.from.seq, err)
 		w.pace.hold(key, time.Now().Add(w.cfg.ErrorDelay))
 		return r
@@ -260,7 +293,7 @@ func (w *workshop) rewrite(ctx context.Context, j *job, name string, changes map
 	return r
 }
 
-// bring writes the table's next file.
+// bring writes the table's next files.
 func (w *workshop) bring(ctx context.Context, j *job, r *rewrite, changes map[string]*Event) error {
 	upto := j.upto
 	if r.from.lags() { // the job's own events are not all that is missing
@@ -269,6 +302,20 @@ func (w *workshop) bring(ctx context.Context, j *job, r *rewrite, changes map[st
 			return err
 		}
 	}
+	r.to = shelf{seq: upto, changed: r.to.changed}
+	r.done = true
+	var err error
+	if w.replaces(r.from, len(changes)) {
+		err = w.replace(ctx, j, r, changes)
+	} else {
+		err = w.delta(ctx, j, r, changes)
+	}
+	r.to.files = r.edit().reshelved(j.tenant, r.from.files)
+	return err
+}
+
+// replace writes the table's rows anew, as one file.
+func (w *workshop) replace(ctx context.Context, j *job, r *rewrite, changes map[string]*Event) error {
 	old, err := w.published(ctx, r.table, r.from.files)
 	if err != nil {
 		return err
@@ -276,20 +323,21 @@ func (w *workshop) bring(ctx context.Context, j *job, r *rewrite, changes map[st
 	if old != nil {
 		defer old.Release()
 	}
-	rows, err := r.table.merge(j.tenant, old, changes, w.mem)
+	r.rows, err = r.table.merge(j.tenant, old, changes, w.mem)
 	if err != nil {
 		return err
 	}
-	r.to = shelf{seq: upto, changed: r.to.changed}
-	r.done, r.rows = true, rows
-	if rows == nil {
+	for _, f := range r.from.files {
+		r.removes = append(r.removes, f.locations()...)
+	}
+	if r.rows == nil {
 		return nil
 	}
-	p := placement{tenant: j.tenant, name: fmt.Sprintf("%s-%d-%s.parquet", r.table.Name, upto, uuid.New())}
-	if r.added, err = r.table.writeFile(w.io, w.location(r.table), p, rows, w.mem); err != nil {
+	file, err := w.writeRows(j, r, r.rows)
+	if err != nil {
 		return err
 	}
-	r.to.files = []dataFile{{location: r.added.FilePath(), rows: rows.NumRows()}}
+	r.adds = []iceberg.DataFile{file}
 	return nil
 }
 
@@ -314,55 +362,77 @@ func (w *workshop) missed(ctx context.Context, j *job, r *rewrite) (changes map[
 	return changes, j.upto, nil
 }
 
-// published gives the rows of the files, sorted by id, from the cache or the disk; nil where there are none. The caller
-// releases them.
+// published gives the rows of the files that are not deleted, sorted by id, from the cache or the disk; nil where there are
+// no files. The caller releases them.
 func (w *workshop) published(ctx context.Context, t *Table, files []dataFile) (arrow.RecordBatch, error) {
-	if len(files) == 0 {
-		return nil, nil
-	}
-	if len(files) == 1 {
-		if rows := w.cache.get(files[0].location); rows != nil {
-			return rows, nil
+	var parts []arrow.RecordBatch
+	defer func() {
+		for _, p := range parts {
+			p.Release()
 		}
-		return t.readFile(ctx, w.io, files[0].location, w.mem)
-	}
-	var all arrow.RecordBatch
+	}()
 	for _, f := range files {
-		rows, err := t.readFile(ctx, w.io, f.location, w.mem)
+		rows, err := w.live(ctx, t, f)
 		if err != nil {
-			if all != nil {
-				all.Release()
-			}
 			return nil, err
 		}
-		if all, err = t.union(all, rows, w.mem); err != nil {
-			return nil, err
-		}
+		parts = append(parts, rows)
 	}
-	return all, nil
+	switch len(parts) {
+	case 0:
+		return nil, nil
+	case 1:
+		parts[0].Retain()
+		return parts[0], nil
+	default:
+		return t.union(parts, w.mem)
+	}
 }
 
-// union puts rows of two files in order of id. It releases both.
-func (t *Table) union(a, b arrow.RecordBatch, mem memory.Allocator) (arrow.RecordBatch, error) {
-	defer b.Release()
-	if a == nil {
-		b.Retain()
-		return b, nil
+// live gives the rows of a file that are not deleted. The caller releases them.
+func (w *workshop) live(ctx context.Context, t *Table, f dataFile) (arrow.RecordBatch, error) {
+	if rows := w.cache.get(f.location); rows != nil && f.deletes == "" {
+		return rows, nil
 	}
-	defer a.Release()
-	picks := make([]pick, 0, a.NumRows()+b.NumRows())
-	for i := range int(a.NumRows()) {
-		picks = append(picks, pick(i))
+	rows, err := t.readFile(ctx, w.io, f.location, w.mem)
+	if err != nil || f.deletes == "" {
+		return rows, err
 	}
-	for i := range int(b.NumRows()) {
-		picks = append(picks, pick(^i))
+	defer rows.Release()
+	deleted, err := w.deletedOf(ctx, f)
+	if err != nil {
+		return nil, err
 	}
-	id := func(p pick) string {
-		if p < 0 {
-			return ids(b).Value(^int(p))
+	picks := make([]pick, 0, f.live())
+	for i := range int(rows.NumRows()) {
+		if !deleted.Contains(uint32(i)) {
+			picks = append(picks, pick(i))
 		}
-		return ids(a).Value(int(p))
 	}
-	slices.SortStableFunc(picks, func(x, y pick) int { return strings.Compare(id(x), id(y)) })
-	return t.gatherAll(a, b, picks, mem)
+	return t.gatherAll(rows, rows, picks, w.mem)
+}
+
+// union puts rows of several files in order of id.
+func (t *Table) union(parts []arrow.RecordBatch, mem memory.Allocator) (arrow.RecordBatch, error) {
+	columns := make([]arrow.Array, 0, len(t.Columns))
+	defer func() { release(columns) }()
+	for i := range t.Columns {
+		chunks := make([]arrow.Array, len(parts))
+		for j, p := range parts {
+			chunks[j] = p.Column(i)
+		}
+		c, err := array.Concatenate(chunks, mem)
+		if err != nil {
+			return nil, fmt.Errorf("unite %s.%s: %w", t.Name, t.Columns[i].Name, err)
+		}
+		columns = append(columns, c)
+	}
+	all := array.NewRecordBatch(t.arrow, columns, -1)
+	defer all.Release()
+	picks := make([]pick, all.NumRows())
+	for i := range picks {
+		picks[i] = pick(i)
+	}
+	slices.SortFunc(picks, func(x, y pick) int { return strings.Compare(ids(all).Value(int(x)), ids(all).Value(int(y))) })
+	return t.gatherAll(all, all, picks, mem)
 }

@@ -37,6 +37,8 @@ type Config struct {
 	MaxFilesPerCommit int              // 200 (tenant, date) files of events per tenant and tick
 	MaxBytesPerRead   int              // 32 MB of events of one tenant, or of one of its nouns, held at a time
 	MergeCacheBytes   int64            // 32 MB of decoded noun files kept for the next rewrite
+	ReplaceRows       int              // 5,000 rows of a tenant in a noun table, up to which they are always written anew; negative: never
+	PositionBytes     int64            // 128 MB for the positions of ids in files of large tenants, which take about 10 bytes a row; a quarter as much for deleted ones
 	RewriteShare      float64          // 0.25 of one processor for rewriting noun tables
 	ErrorDelay        time.Duration    // 5 s before what failed is tried again
 	MaintainEvery     time.Duration    // 1 s between rounds of maintenance, Interval if that is less; negative: only Maintain maintains
@@ -62,6 +64,8 @@ func (c Config) withDefaults() (Config, error) {
 	c.MaxFilesPerCommit = cmp.Or(c.MaxFilesPerCommit, 200)
 	c.MaxBytesPerRead = cmp.Or(c.MaxBytesPerRead, 32<<20)
 	c.MergeCacheBytes = cmp.Or(c.MergeCacheBytes, 32<<20)
+	c.ReplaceRows = cmp.Or(c.ReplaceRows, 5000)
+	c.PositionBytes = cmp.Or(c.PositionBytes, 128<<20)
 	c.RewriteShare = cmp.Or(c.RewriteShare, 0.25)
 	c.ErrorDelay = cmp.Or(c.ErrorDelay, 5*time.Second)
 	c.MaintainShare = cmp.Or(c.MaintainShare, 0.25)

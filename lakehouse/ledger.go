@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/apache/iceberg-go"
+
 	"headless.ly/catalog"
 )
 
@@ -21,13 +23,28 @@ type shelf struct {
 	files   []dataFile
 }
 
+// dataFile is one file of a noun's table, with the rows of it that are deleted.
 type dataFile struct {
 	location string
-	rows     int64
+	bytes    int64
+	rows     int64  // with the deleted ones
+	deletes  string // location of the file that names them; empty: none
+	deleted  int64
 	past     *Past // of a file that was written before the table's schema last changed; else nil
 }
 
+// live counts the rows that are not deleted.
+func (f dataFile) live() int64 { return f.rows - f.deleted }
+
 func (s shelf) lags() bool { return s.changed > s.seq }
+
+// live counts the rows that are not deleted.
+func (s shelf) live() (rows int64) {
+	for _, f := range s.files {
+		rows += f.live()
+	}
+	return rows
+}
 
 // stands gives the seq whose state the shelf holds: a table that does not lag has seen every event of its noun.
 func (s shelf) stands(events int64) int64 {
@@ -86,11 +103,70 @@ func viewOf(tenant string, s *standing) *View {
 	for name, shelf := range s.nouns {
 		f := Files{Seq: shelf.stands(s.seq)}
 		for _, file := range shelf.files {
-			f.Paths = append(f.Paths, catalog.Path(file.location))
-			f.Rows += file.rows
-			f.older(file)
+			f.Data = append(f.Data, file.view())
+			f.Rows += file.live()
+			if file.past != nil {
+				f.Past = file.past
+			}
 		}
 		v.Nouns[name] = f
+	}
+	return v
+}
+
+// newDataFile gives a data file as Iceberg describes it.
+func newDataFile(f iceberg.DataFile) dataFile {
+	return dataFile{location: f.FilePath(), bytes: f.FileSizeBytes(), rows: f.Count()}
+}
+
+// reshelved gives a tenant's files after an edit.
+func (e edit) reshelved(tenant string, files []dataFile) []dataFile {
+	gone := make(map[string]bool, len(e.removes))
+	for _, location := range e.removes {
+		gone[location] = true
+	}
+	deletes := map[string]iceberg.DataFile{} // by the data file that they are about
+	var next []dataFile
+	for _, f := range e.adds {
+		if f.ContentType() != iceberg.EntryContentData {
+			deletes[deletesOf(f)] = f
+		} else if f.Partition()[partitionTenant] == tenant {
+			next = append(next, newDataFile(f))
+		}
+	}
+	for _, f := range files {
+		if gone[f.deletes] {
+			f.deletes, f.deleted = "", 0
+		}
+		if !gone[f.location] {
+			next = append(next, f)
+		}
+	}
+	for i := range next {
+		next[i].mark(deletes[next[i].location])
+	}
+	return next
+}
+
+// mark notes the file of the deleted positions, if there is one.
+func (f *dataFile) mark(deletes iceberg.DataFile) {
+	if deletes != nil {
+		f.deletes, f.deleted = deletes.FilePath(), deletes.Count()
+	}
+}
+
+// locations lists the data file and what is said about it.
+func (f dataFile) locations() []string {
+	if f.deletes == "" {
+		return []string{f.location}
+	}
+	return []string{f.location, f.deletes}
+}
+
+func (f dataFile) view() DataFile {
+	v := DataFile{Path: catalog.Path(f.location), Rows: f.rows, Deleted: f.deleted, Older: f.past != nil}
+	if f.deletes != "" {
+		v.Deletes = catalog.Path(f.deletes)
 	}
 	return v
 }

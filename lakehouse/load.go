@@ -144,29 +144,58 @@ func (l *Lake) loadFiles(loaded []*table.Table) ([]map[string][]dataFile, error)
 	return files, g.Wait()
 }
 
+// readManifests gives the files of a noun's table by tenant, each with the file of its deleted positions.
 func readManifests(declared *Table, t *table.Table, x *catalog.IO) (map[string][]dataFile, error) {
 	files := map[string][]dataFile{}
 	snapshot := t.CurrentSnapshot()
 	if snapshot == nil {
 		return files, nil
 	}
-	manifests, err := snapshot.Manifests(x)
+	deletes := map[string]iceberg.DataFile{} // by the data file that they are about
+	err := eachFile(snapshot, x, func(e iceberg.ManifestEntry) error {
+		df := e.DataFile()
+		tenant, ok := df.Partition()[partitionTenant].(string)
+		switch {
+		case !ok:
+		case df.ContentType() == iceberg.EntryContentData:
+			f := newDataFile(df)
+			f.past = declared.pastAt(e.SequenceNum())
+			files[tenant] = append(files[tenant], f)
+			return nil
+		case df.ContentType() == iceberg.EntryContentPosDeletes:
+			if of := deletesOf(df); of != "" && deletes[of] == nil {
+				deletes[of] = df
+				return nil
+			}
+		}
+		return fmt.Errorf("%s is not a file of ours", df.FilePath())
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read manifests of %s: %w", strings.Join(t.Identifier(), "."), err)
 	}
-	for _, m := range manifests {
-		for e, err := range m.Entries(x, true) {
-			if err != nil {
-				return nil, fmt.Errorf("read manifests of %s: %w", strings.Join(t.Identifier(), "."), err)
-			}
-			df := e.DataFile()
-			tenant, ok := df.Partition()[partitionTenant].(string)
-			if !ok || df.ContentType() != iceberg.EntryContentData {
-				return nil, fmt.Errorf("%s: %s is not a file of ours", strings.Join(t.Identifier(), "."), df.FilePath())
-			}
-			files[tenant] = append(files[tenant], dataFile{
-				location: df.FilePath(), rows: df.Count(), past: declared.pastAt(e.SequenceNum())})
+	for _, of := range files {
+		for i := range of {
+			of[i].mark(deletes[of[i].location])
 		}
 	}
 	return files, nil
+}
+
+// eachFile calls do with the live files of a snapshot.
+func eachFile(snapshot *table.Snapshot, x *catalog.IO, do func(iceberg.ManifestEntry) error) error {
+	manifests, err := snapshot.Manifests(x)
+	if err != nil {
+		return err
+	}
+	for _, m := range manifests {
+		for e, err := range m.Entries(x, true) {
+			if err == nil {
+				err = do(e)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

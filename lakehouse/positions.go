@@ -120,8 +120,8 @@ func (p *positions) entry(at uint32) (next uint32, shared int, rest []byte) {
 	return at + uint32(length), int(s), p.data[at : at+uint32(length)]
 }
 
-// positionsOf gives the positions of rows in memory.
-func positionsOf(ids *array.String) (*positions, error) {
+// newPositions gives the positions of rows in memory.
+func newPositions(ids *array.String) (*positions, error) {
 	var b positionsBuilder
 	if err := b.addAll(ids); err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	"golang.org/x/sync/errgroup"
 
 	"headless.ly/catalog"
@@ -48,6 +49,7 @@ func newPublisher(l *Lake, log Log) *publisher {
 	shop := &workshop{
 		cfg: l.cfg, log: log, io: l.cat.IO(), root: l.cat.Location(), event: l.tables[0], nouns: map[string]*Table{},
 		cache: newCache(l.cfg.MergeCacheBytes), pace: newPace(l.cfg.RewriteShare, rewriteBurst), mem: l.mem,
+		positions: newKept[*positions](l.cfg.PositionBytes), deleted: newKept[*roaring.Bitmap](l.cfg.PositionBytes / 4),
 	}
 	for _, t := range l.tables[1:] {
 		shop.nouns[t.Noun.Name] = t
@@ -239,9 +241,7 @@ const minimumTick = 100 * time.Millisecond
 
 // drop removes the files of a job that is not published.
 func (p *publisher) drop(j *job) {
-	for _, location := range j.locations() {
-		_ = p.shop.io.Remove(location) // an orphan if it stays
-	}
+	p.shop.remove(j.locations())
 	j.release()
 }
 
@@ -276,16 +276,14 @@ func (p *publisher) committed(c *commit) {
 				continue
 			}
 			if r.rows != nil {
-				p.shop.cache.put(r.added.FilePath(), r.rows)
+				p.shop.cache.put(r.to.files[0].location, r.rows)
 			}
 			r.release()
 		}
 	}
 	for _, ch := range c.changes {
 		for _, e := range ch.edits {
-			for _, location := range e.removes {
-				p.shop.cache.remove(location)
-			}
+			p.shop.forget(e.removes)
 		}
 		if ch.staged != nil {
 			p.producers[ch.table].adopt(ch.made, ch.staged.Location)

@@ -88,7 +88,7 @@ func (l *Lake) Status(tenant string) Status {
 	for name, shelf := range at.nouns {
 		t := TableStatus{Seq: shelf.stands(at.seq), Files: len(shelf.files)}
 		for _, f := range shelf.files {
-			t.Rows += f.rows
+			t.Rows += f.live()
 		}
 		if n, found := l.cfg.Nouns.Get(name); found {
 			s.Tables[n.Table()] = t

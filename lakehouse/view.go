@@ -1,10 +1,6 @@
 package lakehouse
 
-import (
-	"sync/atomic"
-
-	"headless.ly/catalog"
-)
+import "sync/atomic"
 
 // View is what is published of one tenant at one instant: for each noun the data files of its table. It is immutable and
 // safe for concurrent use. Its files stay on disk until it is released.
@@ -18,11 +14,20 @@ type View struct {
 
 // Files are the data files that hold one tenant's rows of one noun table.
 type Files struct {
-	Seq   int64    // the rows are the tenant's state at this seq; at most View.Seq
-	Paths []string // absolute paths of Parquet files without overlap, sorted by id within
-	Rows  int64
-	Older map[string]bool // by path: those of Paths that were written under an earlier declaration of the noun
-	Past  *Past           // what the older ones may hold otherwise; nil where there are none
+	Seq  int64      // the rows are the tenant's state at this seq; at most View.Seq
+	Data []DataFile // an entity has one row in all of them, but for deleted ones
+	Rows int64      // without the deleted ones
+	Past *Past      // what older files may hold otherwise; nil where there are none
+}
+
+// DataFile is one Parquet file of a table, its rows in order of id. A row is deleted where Deletes has its position, counted
+// from 0; the other rows are the table's.
+type DataFile struct {
+	Path    string // absolute
+	Rows    int64  // with the deleted ones
+	Deletes string // absolute path of an Iceberg position-delete file about this file alone; empty: no row is deleted
+	Deleted int64  // rows of Deletes
+	Older   bool   // written under an earlier declaration of the noun
 }
 
 // Past is what older files of a table may hold otherwise than its newest. Their columns are found by field id, never by name.
@@ -34,17 +39,6 @@ type Past struct {
 
 // Lifts says whether rows of older files need Lift; otherwise their columns only bear other names.
 func (p *Past) Lifts() bool { return len(p.Young)+len(p.Retired) > 0 }
-
-// older takes note of a file that is older.
-func (f *Files) older(file dataFile) {
-	if file.past == nil {
-		return
-	}
-	if f.Older == nil {
-		f.Older = map[string]bool{}
-	}
-	f.Older[catalog.Path(file.location)], f.Past = true, file.past
-}
 
 // Release gives the view back. It must be called once for each Pin.
 func (v *View) Release() {

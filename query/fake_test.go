@@ -241,12 +241,17 @@ type world struct {
 	lake *lakehouse.Lake
 }
 
-// newWorld opens everything; the lake publishes only when told to.
-func newWorld(t testing.TB, change func(*Config)) *world {
+// newWorld opens everything, with changes of the reader's and of the lake's configuration; the lake publishes only when told
+// to.
+func newWorld(t testing.TB, change func(*Config), of ...func(*lakehouse.Config)) *world {
 	t.Helper()
 	dir := t.TempDir()
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	lake, err := lakehouse.Open(t.Context(), lakehouse.Config{Dir: dir, Nouns: noun.Core(), Interval: -1, Logger: quiet})
+	lakeCfg := lakehouse.Config{Dir: dir, Nouns: noun.Core(), Interval: -1, Logger: quiet}
+	for _, change := range of {
+		change(&lakeCfg)
+	}
+	lake, err := lakehouse.Open(t.Context(), lakeCfg)
 	if err != nil {
 		t.Fatal(err)
 	}

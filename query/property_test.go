@@ -38,6 +38,10 @@ func checkProperty(t *testing.T, seed uint64) {
 			c.Engine.MaxTailRows = 20
 			c.Engine.MaxHistoryRows = 60
 		}
+	}, func(c *lakehouse.Config) {
+		if g.IntN(3) > 0 { // in files with deleted rows
+			c.ReplaceRows = -1
+		}
 	})
 	var events []*lakehouse.Event
 	for step := range 600 {

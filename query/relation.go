@@ -82,7 +82,7 @@ func empty(table *schema) string {
 // merged selects the rows of the published table that did not change since, and those that did as they are now.
 func merged(table *schema, files lakehouse.Files, g *segment, changed span) string {
 	latest := versions(g, changed, false)
-	if len(files.Paths) == 0 {
+	if len(files.Data) == 0 {
 		return latest
 	}
 	return "select " + table.list + " from (" + published(table, files) + ") where id not in (select id from " + g.table +

@@ -40,12 +40,10 @@ func logSchema() *schema { return makeSchema(tableEvents, nil, lakehouse.EventCo
 
 func makeSchema(name string, n *noun.Noun, columns []lakehouse.Column) *schema {
 	s := &schema{name: name, noun: n, columns: columns, place: map[string]int{}}
-	quoted := make([]string, len(columns))
 	for i, c := range columns {
 		s.place[c.Name] = i
-		quoted[i] = quoteName(c.Name)
 	}
-	s.list = strings.Join(quoted, ", ")
+	s.list = columnNames(columns)
 	return s
 }
 
