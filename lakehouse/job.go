@@ -305,9 +305,11 @@ func (w *workshop) bring(ctx context.Context, j *job, r *rewrite, changes map[st
 	r.to = shelf{seq: upto, changed: r.to.changed}
 	r.done = true
 	var err error
-	if w.replaces(r.from, len(changes)) {
+	switch {
+	case len(changes) == 0:
+	case w.replaces(r.from, len(changes)):
 		err = w.replace(ctx, j, r, changes)
-	} else {
+	default:
 		err = w.delta(ctx, j, r, changes)
 	}
 	r.to.files = r.edit().reshelved(j.tenant, r.from.files)
