@@ -4,7 +4,7 @@ RUNS ?= 200
 STEP ?= 1
 SHELL := bash
 
-.PHONY: build test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-short crash faults
+.PHONY: build test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-short crash faults
 
 build:
 	go build -o bin/headlessly ./cmd/headlessly
@@ -24,7 +24,7 @@ lint:
 demo:
 	go run ./cmd/headlessly demo
 
-bench: bench-write bench-list bench-asof bench-memory bench-freshness bench-commits
+bench: bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large
 	go test -run '^$$' -bench . ./ingest ./lakehouse ./query
 
 bench-write:
@@ -44,6 +44,9 @@ bench-freshness:
 
 bench-commits:
 	cd cmd/bench && go run . commits
+
+bench-large: # half an hour and 20 GB
+	cd cmd/bench && go run . large
 
 bench-short:
 	cd cmd/bench && go run . all -short

@@ -69,15 +69,23 @@ func (w *watcher) note(name string, s sight, err error) {
 
 // stop waits until all writes have been seen, or the limit is over, and gives the sights of each table.
 func (w *watcher) stop(all []written, limit time.Duration) (map[string][]sight, error) {
-	for end := time.Now().Add(limit); !w.saw(all) && time.Now().Before(end); {
-		time.Sleep(watchEvery)
-	}
+	w.wait(all, limit)
 	w.cancel()
 	<-w.done
 	return w.seen, w.err
 }
 
-// saw says whether the last sights show all writes.
+// wait waits until all writes have been seen; false if the limit is over before.
+func (w *watcher) wait(all []written, limit time.Duration) bool {
+	for end := time.Now().Add(limit); !w.saw(all); time.Sleep(watchEvery) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
+
+// saw says whether the last sights show all writes, or none will ever come.
 func (w *watcher) saw(all []written) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
