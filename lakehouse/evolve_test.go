@@ -142,3 +142,51 @@ func outside(t *testing.T, l *Lake, change func(*table.UpdateSchema) *table.Upda
 		t.Fatal(err)
 	}
 }
+
+// TestOlderRows reads a file of an earlier declaration, and stitches it into one of today's: undeclared and retired fields have
+// their place of today in both.
+func TestOlderRows(t *testing.T) {
+	dir, log := t.TempDir(), newFakeLog()
+	open := func(properties string) *Lake {
+		l, err := Open(t.Context(), Config{Dir: dir, Nouns: contacts(t, properties, nil), Interval: -1, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Start(log)
+		return l
+	}
+	l := open("name: string\nrole: string\nleadScore: decimal(6,2)")
+	log.write("acme", "Contact", "contact_00000001", "create", `"name":"Ann","role":"boss","leadScore":1.25,"phone":"7","n":1`)
+	log.write("acme", "Contact", "contact_00000002", "create", `"name":"Bob","phone":8`)
+	publish(t, l)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = open("name: string\nphone: string\nleadScore: decimal(20,2)")
+	defer l.Close()
+	x, mem, contact := l.cat.IO(), l.mem, l.tables[1]
+	old := "file://" + currentFiles(t, l, "contact")[0]
+	stitched, err := contact.stitch(t.Context(), x, l.cat.TableLocation(contact.ident), placement{tenant: "acme", name: "contact-all.parquet"}, []string{old, old}, mem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ann, bob := `Ann 1.25 7 {"role":"boss","n":1}`, `Bob (null) (null) {"phone":8}`
+	for file, want := range map[string][]string{old: {ann, bob}, stitched.FilePath(): {ann, bob, ann, bob}} {
+		rows, err := contact.readFile(t.Context(), x, file, mem)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for i := range int(rows.NumRows()) {
+			var line []string
+			for _, name := range []string{"name", "leadScore", "phone", "_extra"} {
+				line = append(line, rows.Column(rows.Schema().FieldIndices(name)[0]).ValueStr(i))
+			}
+			got = append(got, strings.Join(line, " "))
+		}
+		rows.Release()
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", file, got, want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package lakehouse
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,6 +13,48 @@ import (
 
 	"headless.ly/catalog/entity"
 )
+
+// storedColumns are the columns that files of the table may have: the declared ones, then those that are declared no more.
+func (t *Table) storedColumns() []Column {
+	if t.past == nil {
+		return t.Columns
+	}
+	return slices.Concat(t.Columns, t.past.Retired)
+}
+
+// fit makes rows of a file, whatever its age, rows of the table as it is declared now. columns are those of storedColumns as the
+// file has them, nil where it lacks one; they stay the caller's, who releases the result.
+func (t *Table) fit(columns []arrow.Array, rows int64, mem memory.Allocator) (arrow.RecordBatch, error) {
+	stored := t.storedColumns()
+	typed := make([]arrow.Array, 0, len(stored))
+	defer func() { release(typed) }()
+	for i, c := range stored {
+		if columns[i] == nil {
+			typed = append(typed, array.MakeArrayOfNull(mem, arrowType(c), int(rows)))
+			continue
+		}
+		wide, ok := widened(columns[i], arrowType(c))
+		if !ok {
+			return nil, fmt.Errorf("column %s is %s, declared %s", c.Name, columns[i].DataType(), arrowType(c))
+		}
+		typed = append(typed, wide)
+	}
+	declared, retired := typed[:len(t.Columns)], typed[len(t.Columns):]
+	batch := array.NewRecordBatch(t.arrow, declared, rows)
+	if t.Noun == nil || t.past == nil || !t.past.Lifts() {
+		return batch, nil
+	}
+	defer batch.Release()
+	return t.lift(batch, retired, mem)
+}
+
+func release(columns []arrow.Array) {
+	for _, c := range columns {
+		if c != nil {
+			c.Release()
+		}
+	}
+}
 
 // widened gives an array as one of the type: itself, or a decimal of fewer digits as one of more; ok is false for any other.
 // The caller releases it.

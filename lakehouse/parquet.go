@@ -221,63 +221,27 @@ func (t *Table) decodeFile(ctx context.Context, x *catalog.IO, name string, mem 
 	return t.align(pr, read, mem)
 }
 
-// align brings the columns of a decoded file into the table's order.
+// align brings a decoded file to the table's columns.
 func (t *Table) align(pr *file.Reader, read arrow.Table, mem memory.Allocator) (arrow.RecordBatch, error) {
 	place := map[int]int{} // field id → column of the file
 	root := pr.MetaData().Schema.Root()
 	for i := range root.NumFields() {
 		place[int(root.Field(i).FieldID())] = i
 	}
-	columns, err := t.columnsOf(t.Columns, place, read, mem)
-	if err != nil {
-		return nil, err
-	}
-	defer release(columns)
-	rows := array.NewRecordBatch(t.arrow, columns, read.NumRows())
-	if t.Noun == nil || t.past == nil || !t.past.Lifts() {
-		return rows, nil
-	}
-	defer rows.Release()
-	retired, err := t.columnsOf(t.past.Retired, place, read, mem)
-	if err != nil {
-		return nil, err
-	}
-	defer release(retired)
-	return t.lift(rows, retired, mem)
-}
-
-// columnsOf picks columns of a decoded file, with their declared types. The caller releases them.
-func (t *Table) columnsOf(columns []Column, place map[int]int, read arrow.Table, mem memory.Allocator) (out []arrow.Array, err error) {
-	out = make([]arrow.Array, 0, len(columns))
-	defer func() {
-		if err != nil {
-			release(out)
-		}
-	}()
-	for _, c := range columns {
+	stored := t.storedColumns()
+	columns := make([]arrow.Array, len(stored))
+	defer func() { release(columns) }()
+	for i, c := range stored {
 		at, found := place[c.FieldID]
 		if !found {
-			out = append(out, array.MakeArrayOfNull(mem, arrowType(c), int(read.NumRows())))
 			continue
 		}
-		data, err := joined(read.Column(at).Data(), mem)
-		if err != nil {
-			return out, err
+		var err error
+		if columns[i], err = joined(read.Column(at).Data(), mem); err != nil {
+			return nil, err
 		}
-		wide, ok := widened(data, arrowType(c))
-		data.Release()
-		if !ok {
-			return out, fmt.Errorf("column %s is %s, declared %s", c.Name, data.DataType(), arrowType(c))
-		}
-		out = append(out, wide)
 	}
-	return out, nil
-}
-
-func release(columns []arrow.Array) {
-	for _, c := range columns {
-		c.Release()
-	}
+	return t.fit(columns, read.NumRows(), mem)
 }
 
 // joined gives a column's chunks as one array, which the caller releases.

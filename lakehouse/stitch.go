@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"github.com/apache/iceberg-go"
@@ -21,7 +20,7 @@ import (
 const stitchGroupBytes = 32 << 20
 
 // stitch writes the rows of files, one behind the other, as one durable file. It holds one row group at a time. Content
-// and order of rows stay; a column that a file lacks is null.
+// and order of rows stay; rows of older files become rows of the table as it is declared now.
 func (t *Table) stitch(
 	ctx context.Context, x *catalog.IO, location string, p placement, files []string, mem memory.Allocator,
 ) (iceberg.DataFile, error) {
@@ -33,7 +32,7 @@ func (t *Table) stitch(
 		}
 	}()
 	for _, name := range files {
-		s, err := openStream(ctx, x, name, t.fieldIDs(), mem)
+		s, err := openStream(ctx, x, name, t.storedIDs(), mem)
 		if err != nil {
 			return nil, err
 		}
@@ -50,11 +49,11 @@ func (t *Table) stitch(
 	}, mem)
 }
 
-// fieldIDs lists the ids of the table's columns, in order.
-func (t *Table) fieldIDs() []int {
-	ids := make([]int, len(t.Columns))
-	for i, c := range t.Columns {
-		ids[i] = c.FieldID
+// storedIDs lists the field ids of storedColumns.
+func (t *Table) storedIDs() []int {
+	var ids []int
+	for _, c := range t.storedColumns() {
+		ids = append(ids, c.FieldID)
 	}
 	return ids
 }
@@ -67,7 +66,7 @@ type vessel struct {
 	mem   memory.Allocator
 }
 
-// pour appends all rows of a stream of the table's columns.
+// pour appends all rows of a stream of the table's stored columns.
 func (v *vessel) pour(from *rowStream) error {
 	for {
 		columns, rows, err := from.next()
@@ -84,13 +83,10 @@ func (v *vessel) pour(from *rowStream) error {
 }
 
 func (v *vessel) add(columns []arrow.Array, rows int64) error {
-	for i, c := range columns {
-		if c == nil {
-			columns[i] = array.MakeArrayOfNull(v.mem, v.table.arrow.Field(i).Type, int(rows))
-			defer columns[i].Release()
-		}
+	batch, err := v.table.fit(columns, rows, v.mem)
+	if err != nil {
+		return err
 	}
-	batch := array.NewRecordBatch(v.table.arrow, columns, rows)
 	defer batch.Release()
 	if v.bytes >= stitchGroupBytes {
 		if err := v.file.NewBufferedRowGroupChecked(); err != nil {
