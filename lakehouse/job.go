@@ -145,10 +145,14 @@ func (w *workshop) prepare(ctx context.Context, j *job) error {
 		}
 		changes[e.Entity][e.Target] = e
 	}
-	for _, name := range dueNouns(j.from, changes) {
-		j.rewrites = append(j.rewrites, w.rewrite(ctx, j, name, changes[name]))
+	names := dueNouns(j.from, changes)
+	j.rewrites = make([]*rewrite, len(names))
+	var g errgroup.Group
+	g.SetLimit(filesAtOnce)
+	for i, name := range names {
+		g.Go(func() error { j.rewrites[i] = w.rewrite(ctx, j, name, changes[name]); return nil })
 	}
-	return nil
+	return g.Wait() // the rewrites keep their errors
 }
 
 // dueNouns lists the nouns that changed or lag, sorted.
@@ -222,7 +226,7 @@ func dayOf(e *Event) int64 {
 	return e.Timestamp / dayMS
 }
 
-// filesAtOnce is how many event files of a tenant are written at once: mostly they wait for the disk.
+// filesAtOnce is how many files of a tenant are written at once: mostly they wait for the disk.
 const filesAtOnce = 4
 
 // writeEvents writes one file for each day.
@@ -278,18 +282,18 @@ func (w *workshop) rewrite(ctx context.Context, j *job, name string, changes map
 		r.to.changed = max(r.to.changed, e.Seq)
 	}
 	key := paceKey{j.tenant, name}
-	began := time.Now()
-	if j.behind || !j.force && !w.pace.allows(key, began) {
+	if j.behind || !j.force && !w.pace.allows(key, time.Now()) {
 		r.postpone(j.from.seq, nil)
 		return r
 	}
-	if err := w.bring(ctx, j, r, changes); err != nil {
+	cost, err := timed(func() error { return w.bring(ctx, j, r, changes) })
+	if err != nil {
 		w.remove(r.locations())
 		r.postpone(j.from.seq, err)
 		w.pace.hold(key, time.Now().Add(w.cfg.ErrorDelay))
 		return r
 	}
-	w.pace.spent(key, time.Since(began), time.Now())
+	w.pace.spent(key, cost, time.Now())
 	return r
 }
 

@@ -35,11 +35,11 @@ type Config struct {
 
 	Interval          time.Duration    // 1 s between ticks; negative: only Publish publishes
 	MaxFilesPerCommit int              // 200 (tenant, date) files of events per tenant and tick
-	MaxBytesPerRead   int              // 32 MB of events of one tenant, or of one of its nouns, held at a time
+	MaxBytesPerRead   int              // 16 MB of events of one tenant, or of one of its nouns, held at a time
 	MergeCacheBytes   int64            // 32 MB of decoded noun files kept for the next rewrite
 	ReplaceRows       int              // 5,000 rows of a tenant in a noun table, up to which they are always written anew; negative: never
 	PositionBytes     int64            // 128 MB for the positions of ids in files of large tenants, which take about 10 bytes a row; a quarter as much for deleted ones
-	RewriteShare      float64          // 0.25 of one processor for rewriting noun tables
+	RewriteShare      float64          // 0.8 of one processor for rewriting noun tables; one of them takes 0.1 at most
 	ErrorDelay        time.Duration    // 5 s before what failed is tried again
 	MaintainEvery     time.Duration    // 1 s between rounds of maintenance, Interval if that is less; negative: only Maintain maintains
 	MaintainShare     float64          // 0.25 of one processor for maintenance
@@ -62,11 +62,11 @@ func (c Config) withDefaults() (Config, error) {
 	c.Dir = dir
 	c.Interval = cmp.Or(c.Interval, time.Second)
 	c.MaxFilesPerCommit = cmp.Or(c.MaxFilesPerCommit, 200)
-	c.MaxBytesPerRead = cmp.Or(c.MaxBytesPerRead, 32<<20)
+	c.MaxBytesPerRead = cmp.Or(c.MaxBytesPerRead, 16<<20)
 	c.MergeCacheBytes = cmp.Or(c.MergeCacheBytes, 32<<20)
 	c.ReplaceRows = cmp.Or(c.ReplaceRows, 5000)
 	c.PositionBytes = cmp.Or(c.PositionBytes, 128<<20)
-	c.RewriteShare = cmp.Or(c.RewriteShare, 0.25)
+	c.RewriteShare = cmp.Or(c.RewriteShare, 0.8)
 	c.ErrorDelay = cmp.Or(c.ErrorDelay, 5*time.Second)
 	c.MaintainShare = cmp.Or(c.MaintainShare, 0.25)
 	if c.MaintainEvery == 0 {
@@ -87,8 +87,9 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// workers is how many files or tables are prepared at once.
-func (c Config) workers() int { return max(2, min(4, runtime.GOMAXPROCS(0))) }
+// workers is how many tenants or tables are prepared at once. Mostly they wait for the disk, which makes many files durable
+// in the time of one.
+func (c Config) workers() int { return max(8, 2*runtime.GOMAXPROCS(0)) }
 
 // Lake publishes the tenants' logs to Iceberg tables and says what is published. It is safe for concurrent use.
 type Lake struct {

@@ -1,12 +1,14 @@
 package lakehouse
 
 import (
+	"runtime"
 	"sync"
 	"time"
 )
 
 // pace keeps the rewriting of noun tables within a share of one processor: in all by tokens (seconds of work that may be
-// done now), and for each (tenant, noun) by a time before which it is not rewritten again. It is safe for concurrent use.
+// done now), and for each (tenant, noun) by a time before which it is not rewritten again. Work is processor time: what a
+// rewrite waits for the disk slows nobody. It is safe for concurrent use.
 type pace struct {
 	share float64 // seconds of work per second
 	burst float64 // tokens that may be saved up
@@ -15,19 +17,20 @@ type pace struct {
 	tokens float64
 	last   time.Time
 	due    map[paceKey]time.Time
+	waits  map[paceKey]time.Time // since when a table lags
 }
 
-// tablePart is the part of the whole share that one table may take: a large table that changes all the time is rewritten
+// tableShare is the share of one processor that one table may take: a large table that changes all the time is rewritten
 // less often, and leaves the rest to the others and to the writes that change it.
-const tablePart = 0.4
+const tableShare = 0.1
 
 type paceKey struct{ tenant, noun string }
 
 func newPace(share, burst float64) *pace {
-	return &pace{share: share, burst: burst, tokens: burst, due: map[paceKey]time.Time{}}
+	return &pace{share: share, burst: burst, tokens: burst, due: map[paceKey]time.Time{}, waits: map[paceKey]time.Time{}}
 }
 
-// allows says whether a table may be rewritten now.
+// allows says whether a table may be rewritten now. Where it may not, the table waits from now on.
 func (p *pace) allows(key paceKey, now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -37,11 +40,32 @@ func (p *pace) allows(key paceKey, now time.Time) bool {
 	p.last = now
 	if due, found := p.due[key]; found {
 		if now.Before(due) {
+			p.wait(key, now)
 			return false
 		}
 		delete(p.due, key)
 	}
+	if p.tokens <= 0 {
+		p.wait(key, now)
+	}
 	return p.tokens > 0
+}
+
+// wait notes that a table lags. The lock is held.
+func (p *pace) wait(key paceKey, now time.Time) {
+	if _, waits := p.waits[key]; !waits {
+		p.waits[key] = now
+	}
+}
+
+// since says since when a table lags; now for one that does not.
+func (p *pace) since(key paceKey, now time.Time) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if at, waits := p.waits[key]; waits {
+		return at
+	}
+	return now
 }
 
 // spent notes that rewriting a table took cost and ended now.
@@ -49,7 +73,8 @@ func (p *pace) spent(key paceKey, cost time.Duration, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.tokens -= cost.Seconds()
-	p.due[key] = now.Add(time.Duration(float64(cost) / (p.share * tablePart)))
+	p.due[key] = now.Add(time.Duration(cost.Seconds() / min(tableShare, p.share) * float64(time.Second)))
+	delete(p.waits, key)
 }
 
 // hold keeps a table from being rewritten until a time: after an error.
@@ -57,4 +82,13 @@ func (p *pace) hold(key paceKey, until time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.due[key] = until
+}
+
+// timed runs f on a thread of its own and gives the processor time that it took there.
+func timed(f func() error) (cost time.Duration, err error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	began := threadTime()
+	err = f()
+	return threadTime() - began, err
 }

@@ -1,6 +1,7 @@
 package lakehouse
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -201,13 +202,27 @@ func (p *publisher) plan(force bool, now time.Time) []*job {
 		jobs = append(jobs, &job{tenant: tenant, from: from, head: head, force: force})
 	}
 	p.health.dirty(jobs, now)
+	since := make(map[*job]time.Time, len(jobs))
+	for _, j := range jobs {
+		since[j] = p.since(j, now)
+	}
 	slices.SortFunc(jobs, func(a, b *job) int {
-		if c := p.health.since(a.tenant).Compare(p.health.since(b.tenant)); c != 0 {
-			return c
-		}
-		return strings.Compare(a.tenant, b.tenant)
+		return cmp.Or(since[a].Compare(since[b]), strings.Compare(a.tenant, b.tenant))
 	})
 	return jobs
+}
+
+// since says since when something of a job's tenant waits: events, or a noun's table.
+func (p *publisher) since(j *job, now time.Time) time.Time {
+	oldest := p.health.since(j.tenant)
+	for name, s := range j.from.nouns {
+		if s.lags() {
+			if at := p.shop.pace.since(paceKey{j.tenant, name}, now); at.Before(oldest) {
+				oldest = at
+			}
+		}
+	}
+	return oldest
 }
 
 // prepare prepares jobs, several at a time. Where that takes longer than the interval, the rest waits for the next tick, so

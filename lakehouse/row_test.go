@@ -150,7 +150,7 @@ func FuzzRow(f *testing.F) {
 
 // TestPace says that tables are rewritten within their share.
 func TestPace(t *testing.T) {
-	p := newPace(0.25, 1)
+	p := newPace(0.25, 1) // a table may take 0.1
 	now := time.Unix(0, 0)
 	small, large := paceKey{"acme", "Contact"}, paceKey{"acme", "Deal"}
 	if !p.allows(small, now) || !p.allows(large, now) {
@@ -169,6 +169,21 @@ func TestPace(t *testing.T) {
 	now = now.Add(200 * time.Millisecond)
 	if !p.allows(large, now) {
 		t.Error("a table that has waited may be rewritten")
+	}
+	waiting := paceKey{"acme", "Task"}
+	p.spent(waiting, time.Second, now)
+	for range 3 {
+		if p.allows(waiting, now) || !p.since(waiting, now.Add(time.Minute)).Equal(now) {
+			t.Error("a table waits since it was first held back")
+		}
+	}
+	now = now.Add(10 * time.Second)
+	if !p.allows(waiting, now) {
+		t.Error("a table that has waited may be rewritten")
+	}
+	p.spent(waiting, 0, now)
+	if later := now.Add(time.Minute); !p.since(waiting, later).Equal(later) {
+		t.Error("a table that was rewritten does not wait")
 	}
 	rewrites := 0
 	for i := range 1000 { // many tables, each cheap enough for itself
