@@ -67,7 +67,7 @@ func invalidSQL(position int, format string, args ...any) *problem.Problem {
 }
 
 var (
-	explainPrefix = regexp.MustCompile(`(?is)^((?:\s+|--[^\n]*\n|/\*[^*]*\*/)*)explain\b(\s+analyze\b)?`)
+	explainPrefix = regexp.MustCompile(`(?is)^(?:\s+|--[^\n]*\n|/\*[^*]*\*/)*explain\b((?:\s+|--[^\n]*\n|/\*[^*]*\*/)*analyze\b)?`)
 	showTables    = regexp.MustCompile(`(?i)^\s*show\s+(all\s+)?tables\s*;?\s*$`)
 )
 
@@ -85,7 +85,7 @@ func (n vocabulary) admit(ctx context.Context, conn *duck.Conn, text string) (ad
 	a := admitted{kind: kindSelect, text: text, tables: map[string]named{}}
 	if m := explainPrefix.FindStringSubmatchIndex(text); m != nil {
 		a.kind, a.text, a.before = kindExplain, text[m[1]:], m[1]
-		if m[4] >= 0 {
+		if m[2] >= 0 {
 			a.kind = kindAnalyze
 		}
 	}
@@ -316,6 +316,9 @@ func (w *walker) function(node map[string]any) error {
 	name := strings.ToLower(member(node, "function_name"))
 	if deniedFunctions[name] || strings.HasPrefix(name, "__") && name != "__postfix" {
 		return w.refuse(node, "there is no function %q", short(name))
+	}
+	if (name == "format" || name == "printf") && !formatting(node) {
+		return w.refuse(node, "the first argument of %s has to be a constant without widths of five digits", name)
 	}
 	return w.qualified(node)
 }

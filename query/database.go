@@ -71,6 +71,11 @@ func (d *database) start() (err error) {
 		if err := registerLift(conn, d.engine.schemas); err != nil {
 			return err
 		}
+		for _, guard := range guardStatements() {
+			if err := conn.Exec(context.Background(), guard); err != nil {
+				return fmt.Errorf("guard functions: %w", err)
+			}
+		}
 		for _, setting := range d.settings() {
 			if err := conn.Exec(context.Background(), "set global "+setting); err != nil {
 				return fmt.Errorf("set %s: %w", setting, err)
@@ -116,6 +121,7 @@ func (d *database) settings() []string {
 		"threads = " + strconv.Itoa(cfg.Threads),
 		"memory_limit = '" + strconv.Itoa(cfg.MemoryMB) + "MB'",
 		"temp_directory = " + quoteText(d.temp),
+		"max_temp_directory_size = '" + strconv.Itoa(cfg.TempMB) + "MB'",
 		"TimeZone = 'UTC'",
 		"errors_as_json = true",
 		"autoload_known_extensions = false",

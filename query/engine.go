@@ -28,6 +28,8 @@ type EngineConfig struct {
 	IdleClose      time.Duration                // 5 min without a read close a tenant's database
 	Threads        int                          // 2 per database
 	MemoryMB       int                          // 256 per database, tables fed from the log included; beyond it they spill
+	MaxProcessMB   int                          // 4096: when the process has more, statements of tenants are cancelled
+	TempMB         int                          // 4096 per database: what may be spilled
 	Connections    int                          // 4 per database
 	MaxRunning     int                          // 2 per core, at least 4: queries at once
 	MaxForeign     int                          // 1 per core, at least 2: statements of tenants at once, of each tenant one
@@ -53,6 +55,8 @@ func (c *EngineConfig) defaults() {
 	setTime(&c.IdleClose, 5*time.Minute)
 	set(&c.Threads, 2)
 	set(&c.MemoryMB, 256)
+	set(&c.MaxProcessMB, 4096)
+	set(&c.TempMB, 4096)
 	set(&c.Connections, 4)
 	set(&c.MaxRunning, max(4, 2*runtime.GOMAXPROCS(0)))
 	set(&c.MaxForeign, max(2, runtime.GOMAXPROCS(0)))
@@ -81,6 +85,7 @@ type Engine struct {
 
 	mu        sync.Mutex // guards what follows; never held while DuckDB or the log works
 	databases *simplelru.LRU[string, *database]
+	watched   map[*Result]context.CancelCauseFunc // of tenants' statements
 	closed    bool
 }
 
@@ -92,11 +97,15 @@ func openEngine(cfg EngineConfig, log Log, all schemas, words vocabulary) (*Engi
 		if err := os.RemoveAll(cfg.TempDir); err != nil { // what a killed process left
 			return nil, fmt.Errorf("open engine: %w", err)
 		}
+		if err := os.MkdirAll(cfg.TempDir, 0o700); err != nil { // DuckDB makes one folder, not its parents
+			return nil, fmt.Errorf("open engine: %w", err)
+		}
 	}
 	e := &Engine{
 		cfg:     cfg,
 		log:     log,
 		schemas: all,
+		watched: map[*Result]context.CancelCauseFunc{},
 		events:  logSchema(),
 		words:   words,
 		foreign: semaphore.NewWeighted(int64(cfg.MaxForeign)),
@@ -110,6 +119,7 @@ func openEngine(cfg EngineConfig, log Log, all schemas, words vocabulary) (*Engi
 	}
 	e.databases = databases
 	e.sweeper.Go(e.sweep)
+	e.sweeper.Go(e.watch)
 	return e, nil
 }
 

@@ -86,9 +86,7 @@ func (r *Reader) SQL(ctx context.Context, tenant string, q SQL) (_ *Result, err 
 		return nil, err
 	}
 	res := &Result{Limit: q.Limit, engine: r.engine, caller: ctx, timeout: q.Timeout}
-	var cancel context.CancelFunc
-	res.ctx, cancel = context.WithTimeout(ctx, q.Timeout)
-	res.after(cancel)
+	r.engine.bound(res, q.Timeout)
 	defer func() {
 		if err != nil {
 			err = res.explain(err)
@@ -106,6 +104,26 @@ func (r *Reader) SQL(ctx context.Context, tenant string, q SQL) (_ *Result, err 
 		return nil, err
 	}
 	return res, res.start(scope{tenant, view, res.Seq}, q)
+}
+
+// errMemory is why a statement is cancelled when the process has too much memory.
+var errMemory = errors.New("too much memory")
+
+// bound gives a statement its time, and puts it among those that are cancelled when memory runs out.
+func (e *Engine) bound(r *Result, timeout time.Duration) {
+	cancelled, cancel := context.WithCancelCause(r.caller)
+	limited, expire := context.WithTimeout(cancelled, timeout)
+	r.ctx = limited
+	e.mu.Lock()
+	e.watched[r] = cancel
+	e.mu.Unlock()
+	r.after(func() {
+		e.mu.Lock()
+		delete(e.watched, r)
+		e.mu.Unlock()
+		expire()
+		cancel(nil)
+	})
 }
 
 func (r *Result) after(f func()) { r.free = append(r.free, f) }
@@ -315,6 +333,9 @@ func (r *Result) explain(err error) error {
 	}
 	if err := r.caller.Err(); err != nil {
 		return err
+	}
+	if errors.Is(context.Cause(r.ctx), errMemory) {
+		return problem.New(problem.MemoryExceeded, "the query was cancelled: the service is short of memory")
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return problem.New(problem.Timeout, "the query took longer than %s", r.timeout)

@@ -62,15 +62,16 @@ type world struct {
 	*server.Server
 	now     atomic.Pointer[time.Time]
 	publish bool
+	data    string // the data folder
 }
 
 func newWorld(t *testing.T, publish bool) *world {
 	t.Helper()
-	w := &world{publish: publish}
+	w := &world{publish: publish, data: t.TempDir()}
 	start := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
 	w.now.Store(&start)
 	srv, err := server.Open(t.Context(), server.Config{
-		Addr: "127.0.0.1:0", Data: t.TempDir(), Interval: time.Hour, Clock: func() time.Time { return *w.now.Load() },
+		Addr: "127.0.0.1:0", Data: w.data, Interval: time.Hour, Clock: func() time.Time { return *w.now.Load() },
 	})
 	if err != nil {
 		t.Fatal(err)
