@@ -26,7 +26,7 @@ var (
 )
 
 // databaseVersion is the version of our own tables, kept as user_version.
-const databaseVersion = 1
+const databaseVersion = 2
 
 // schema makes our own tables. Those of Iceberg are made by its catalog.
 const schema = `
@@ -97,7 +97,11 @@ func (d *Database) init(ctx context.Context, cfg Config) error {
 	if version > databaseVersion {
 		return fmt.Errorf("%w: %d, this one knows %d", ErrVersion, version, databaseVersion)
 	}
-	if _, err := d.db.ExecContext(ctx, schema+fmt.Sprintf("pragma user_version = %d", databaseVersion)); err != nil {
+	make := schema + registerSchema
+	if version == 0 { // new: the register knows all that will come
+		make += "insert into headlessly_settings (name, value) values ('register', 'whole') on conflict do nothing;"
+	}
+	if _, err := d.db.ExecContext(ctx, make+fmt.Sprintf("pragma user_version = %d", databaseVersion)); err != nil {
 		return err
 	}
 	if err := d.checkPlace(ctx, cfg.Dir); err != nil {

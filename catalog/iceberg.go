@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/apache/iceberg-go"
 	icecat "github.com/apache/iceberg-go/catalog"
@@ -139,6 +140,7 @@ type Staged struct {
 	Base       string // location of the metadata it was built on; empty for a new table
 	Location   string // location of the new metadata
 	Metadata   table.Metadata
+	Register   Register // what the swap changes in the table's register of files
 }
 
 // Stage checks a commit's requirements against the table as it is now, applies its updates and writes the new metadata
@@ -158,7 +160,23 @@ func (c *Catalog) Stage(ctx context.Context, commit table.TableCommit) (*Staged,
 		return nil, fmt.Errorf("stage %s: %w", strings.Join(commit.Identifier, "."), err)
 	}
 	s := &Staged{Identifier: slices.Clone(commit.Identifier), Base: t.MetadataLocation(), Metadata: meta}
+	s.Register = Register{Gone: dropped(t.Metadata(), meta), Now: time.Now().UnixMilli()}
 	return s, c.writeMetadata(s)
+}
+
+// dropped lists the metadata files that the log of a table's metadata names and that of its successor does not.
+func dropped(base, next table.Metadata) []string {
+	named := map[string]bool{}
+	for e := range next.PreviousFiles() {
+		named[e.MetadataFile] = true
+	}
+	var gone []string
+	for e := range base.PreviousFiles() {
+		if !named[e.MetadataFile] {
+			gone = append(gone, e.MetadataFile)
+		}
+	}
+	return gone
 }
 
 // StageNew writes the first metadata of a table durably; Swap then makes the table.
@@ -213,7 +231,7 @@ type Move struct {
 	Changed       int64
 }
 
-// Swap makes staged metadata current and moves published seqs, in one transaction. ErrConflict if any of them is not where
+// Swap makes staged metadata current, with its changes of the register of files, and moves published seqs, in one transaction. ErrConflict if any of them is not where
 // it was when staged; nothing has changed then. Where COMMIT fails, Swap reads the database again to learn what happened,
 // and answers with that, or with ErrUnsettled.
 func (c *Catalog) Swap(ctx context.Context, staged []*Staged, moves []Move) error {
@@ -221,6 +239,9 @@ func (c *Catalog) Swap(ctx context.Context, staged []*Staged, moves []Move) erro
 	err := c.db.write(ctx, func(tx *sql.Tx) error {
 		for _, s := range staged {
 			if err := swap(tx, s); err != nil {
+				return err
+			}
+			if err := c.register(tx, s); err != nil {
 				return err
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/cespare/xxhash/v2"
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	iceio "github.com/apache/iceberg-go/io"
@@ -26,6 +27,17 @@ type IO struct {
 	root    string
 	step    func(string)
 	folders *lru.Cache[string, struct{}] // known to exist durably
+	written *lru.Cache[string, content]  // by path: what was written lately
+}
+
+// writtenFiles bounds the files whose size and hash are remembered until they are entered into the register: those of one
+// commit and its preparation. A forgotten one is entered without them.
+const writtenFiles = 65536
+
+// content is the size of a file and the XXH64 of its bytes.
+type content struct {
+	bytes int64
+	hash  uint64
 }
 
 // NewIO gives the file access for tables on files. The folder root exists and is taken for durable. Step hears the names
@@ -38,7 +50,11 @@ func NewIO(files FS, root string, step func(string)) *IO {
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}
-	return &IO{fs: files, root: root, step: step, folders: folders}
+	written, err := lru.New[string, content](writtenFiles)
+	if err != nil {
+		panic(err) // only for a size that is not positive
+	}
+	return &IO{fs: files, root: root, step: step, folders: folders, written: written}
 }
 
 // Path gives the local path of a location: file:///x, file:/x (as Java writes it) or x itself. Nothing is decoded: a
@@ -80,6 +96,12 @@ func (x *IO) WriteFile(name string, data []byte) error {
 // Remove removes a file.
 func (x *IO) Remove(name string) error { return x.fs.Remove(Path(name)) }
 
+// Written gives the size of a file that this IO has written and the XXH64 of its content; zeros where it has forgotten.
+func (x *IO) Written(name string) (bytes int64, hash uint64) {
+	c, _ := x.written.Get(Path(name))
+	return c.bytes, c.hash
+}
+
 func (x *IO) create(path string) (*writer, error) {
 	step := stepOf(path)
 	x.step(step.before())
@@ -90,7 +112,9 @@ func (x *IO) create(path string) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &writer{x: x, path: path, step: step, f: f, b: bufio.NewWriterSize(f, writeBuffer)}, nil
+	w := &writer{x: x, path: path, step: step, f: f, hash: xxhash.New()}
+	w.b = bufio.NewWriterSize(f, writeBuffer)
+	return w, nil
 }
 
 // MkdirAll makes a folder and those above it, durably. A folder that merely exists may have been left by a call that failed
@@ -120,6 +144,7 @@ type writer struct {
 	step Step
 	f    File
 	b    *bufio.Writer
+	hash *xxhash.Digest
 	size int64
 	err  error
 	done bool
@@ -131,6 +156,7 @@ func (w *writer) Write(p []byte) (int, error) {
 		return 0, w.err
 	}
 	n, err := w.b.Write(p)
+	_, _ = w.hash.Write(p[:n]) // never fails
 	w.size += int64(n)
 	w.err = err
 	return n, err
@@ -163,6 +189,7 @@ func (w *writer) Close() error {
 		_ = w.x.fs.Remove(w.path) // nothing names it; if it stays it is an orphan
 		return w.err
 	}
+	w.x.written.Add(w.path, content{w.size, w.hash.Sum64()})
 	w.x.step(w.step.after())
 	return nil
 }

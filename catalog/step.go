@@ -2,11 +2,11 @@ package catalog
 
 import "strings"
 
-// Step is a durable action of publishing. A hook hears its name with ".before" just before the action begins and with
+// Step is a durable action of publishing or maintenance. A hook hears its name with ".before" just before the action begins and with
 // ".after" when its result is on disk; crash tests end the process there.
 type Step string
 
-// The steps, in the order in which a publish takes them.
+// The steps, in the order in which a publish, and then maintenance, takes them.
 const (
 	StepData     Step = "publish.data"     // a data file
 	StepManifest Step = "publish.manifest" // a manifest or a manifest list
@@ -14,12 +14,15 @@ const (
 	StepMetadata Step = "publish.metadata" // a metadata.json
 	StepSwap     Step = "publish.swap"     // the transaction of catalog.db
 	StepHint     Step = "publish.hint"     // version-hint.text and the link it names
+	StepAdopt    Step = "maintain.adopt"   // orphans entered into the register
+	StepDelete   Step = "maintain.delete"  // the removal of a file that nothing names any more
+	StepForget   Step = "maintain.forget"  // removed files taken out of the register
 )
 
 // Steps lists the names that a hook can hear.
 func Steps() []string {
 	var names []string
-	for _, s := range []Step{StepData, StepManifest, StepSeqs, StepMetadata, StepSwap, StepHint} {
+	for _, s := range []Step{StepData, StepManifest, StepSeqs, StepMetadata, StepSwap, StepHint, StepAdopt, StepDelete, StepForget} {
 		names = append(names, s.before(), s.after())
 	}
 	return names

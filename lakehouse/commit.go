@@ -261,17 +261,21 @@ func (p *publisher) build(ctx context.Context, ch *change, seqs map[string]int64
 		ch.edits[i].summary = withProperty(e.summary, seqsProperty, path.Base(side))
 	}
 	made, err := p.producers[ch.table].produce(t, ch.edits)
-	if err != nil {
+	if err != nil || made.snapshots == 0 {
 		_ = p.shop.io.Remove(side) // an orphan if it stays
 		return err
 	}
 	made.written = append(made.written, side)
 	made.commit.Updates = append(ch.table.restore(t.Metadata()), made.commit.Updates...)
+	from, until := made.span(t.Metadata())
+	made.name(p.shop.io, side, from, until)
 	staged, err := p.cat.Stage(ctx, made.commit)
 	if err != nil {
 		made.discard(p.shop.io)
 		return err
 	}
+	made.files.Gone = staged.Register.Gone
+	staged.Register = made.files
 	ch.made, ch.staged = made, staged
 	return nil
 }
@@ -312,6 +316,6 @@ func (p *publisher) writeSeqs(location, name string, seqs map[string]int64) (str
 	if err != nil {
 		return "", err
 	}
-	file := location + "/metadata/" + uuid.NewString() + "-seqs.json"
+	file := location + "/metadata/seqs-" + uuid.NewString() + ".json"
 	return file, p.shop.io.WriteFile(file, append(data, '\n'))
 }

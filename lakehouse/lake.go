@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -43,6 +44,7 @@ type Config struct {
 	ErrorDelay        time.Duration    // 5 s before what failed is tried again
 	MaintainEvery     time.Duration    // 1 s between rounds of maintenance, Interval if that is less; negative: only Maintain maintains
 	MaintainShare     float64          // 0.25 of one processor for maintenance
+	KeepFiles         time.Duration    // 1 h for which files stay that nothing names any more
 	Now               func() time.Time // the time that snapshots and maintenance go by; time.Now
 	FS                FS               // the operating system's; tests inject faults
 	VFS               string           // SQLite VFS of catalog.db; empty: the operating system's
@@ -68,6 +70,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.PositionBytes = cmp.Or(c.PositionBytes, 128<<20)
 	c.RewriteShare = cmp.Or(c.RewriteShare, 0.8)
 	c.ErrorDelay = cmp.Or(c.ErrorDelay, 5*time.Second)
+	c.KeepFiles = cmp.Or(c.KeepFiles, time.Hour)
 	c.MaintainShare = cmp.Or(c.MaintainShare, 0.25)
 	if c.MaintainEvery == 0 {
 		c.MaintainEvery = min(c.Interval, time.Second)
@@ -81,7 +84,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	if c.MaxFilesPerCommit < 1 || c.MaxBytesPerRead < 1 || c.RewriteShare < 0 || c.MaintainShare <= 0 || c.MaintainShare > 1 {
+	if c.MaxFilesPerCommit < 1 || c.MaxBytesPerRead < 1 || c.RewriteShare < 0 || c.KeepFiles < 0 || c.MaintainShare <= 0 || c.MaintainShare > 1 {
 		return c, errors.New("lake: a limit is negative")
 	}
 	return c, nil
@@ -95,6 +98,7 @@ func (c Config) workers() int { return max(8, 2*runtime.GOMAXPROCS(0)) }
 type Lake struct {
 	cfg    Config
 	lock   *lock
+	locked time.Time // when the lock was taken, by the clock of the file system
 	db     *catalog.Database
 	cat    *catalog.Catalog
 	tables []*Table // events first
@@ -123,6 +127,11 @@ func Open(ctx context.Context, cfg Config) (*Lake, error) {
 	if l.lock, err = takeLock(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("open lake: %w", err)
 	}
+	info, err := os.Stat(filepath.Join(cfg.Dir, "lock"))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open lake: %w", err), l.lock.release())
+	}
+	l.locked = info.ModTime()
 	if err := l.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open lake: %w", err), l.Close())
 	}

@@ -60,11 +60,12 @@ type ledger struct {
 	mu      sync.RWMutex // guards the fields below
 	tenants map[string]*standing
 	views   map[string]*View
-	behind  map[string]bool // tenants with a noun's table that lags
+	behind  map[string]bool    // tenants with a noun's table that lags
+	old     map[string][]*View // by tenant: replaced while they were pinned
 }
 
 func newLedger(tenants map[string]*standing) *ledger {
-	l := &ledger{tenants: map[string]*standing{}, views: map[string]*View{}, behind: map[string]bool{}}
+	l := &ledger{tenants: map[string]*standing{}, views: map[string]*View{}, behind: map[string]bool{}, old: map[string][]*View{}}
 	l.apply(tenants)
 	return l
 }
@@ -77,6 +78,9 @@ func (l *ledger) apply(tenants map[string]*standing) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for tenant := range views {
+		l.retire(tenant)
+	}
 	maps.Copy(l.tenants, tenants)
 	maps.Copy(l.views, views)
 	for tenant, s := range tenants {
@@ -86,6 +90,50 @@ func (l *ledger) apply(tenants map[string]*standing) {
 			delete(l.behind, tenant)
 		}
 	}
+}
+
+// retire keeps a tenant's view that is being replaced while it is pinned, and forgets older ones that are not any more. The
+// lock is held.
+func (l *ledger) retire(tenant string) {
+	old := l.old[tenant]
+	if v := l.views[tenant]; v != nil {
+		old = append(old, v)
+	}
+	old = slices.DeleteFunc(old, func(v *View) bool { return v.pins.Load() == 0 })
+	if len(old) == 0 {
+		delete(l.old, tenant)
+		return
+	}
+	l.old[tenant] = old
+}
+
+// holds reports whether the tenant's view, or one that is pinned still, has a file.
+func (l *ledger) holds(location string) bool {
+	tenant, path := seek(location).tenant, catalog.Path(location)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, v := range l.old[tenant] {
+		if v.pins.Load() > 0 && v.holds(path) {
+			return true
+		}
+	}
+	v := l.views[tenant]
+	return v != nil && v.holds(path)
+}
+
+// retired counts the files of replaced views that are pinned still.
+func (l *ledger) retired() int {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	n := 0
+	for _, views := range l.old {
+		for _, v := range views {
+			for _, f := range v.Nouns {
+				n += len(f.Paths)
+			}
+		}
+	}
+	return n
 }
 
 // lags reports whether a noun's table lags behind events.

@@ -66,7 +66,10 @@ func newMaintainer(l *Lake, p *publisher) *maintainer {
 
 // chores lists what is done, in the order of turns.
 func chores(l *Lake, p *publisher) []chore {
-	return nil
+	return []chore{
+		newOrphans(l),
+		&garbage{cat: l.cat, ledger: l.ledger, now: l.cfg.Now, keep: l.cfg.KeepFiles},
+	}
 }
 
 // start begins the clock. A negative interval means that chores work on request only.

@@ -43,9 +43,11 @@ type producer struct {
 
 // product is what edits come to: manifests on disk, which nothing names yet, and the commit that names them.
 type product struct {
-	commit  table.TableCommit
-	model   *model   // of the table once the commit is current; its base is not set
-	written []string // locations of the files written
+	commit    table.TableCommit
+	model     *model // of the table once the commit is current; its base is not set
+	snapshots int
+	written   []string // locations of the files written
+	files     catalog.Register
 }
 
 // discard removes the files of a product that is definitely not current, as far as it can.
@@ -72,7 +74,9 @@ func (p *producer) produce(t *table.Table, edits []edit) (*product, error) {
 		}
 	}
 	s.out.model = s.model
-	s.out.commit = table.TableCommit{Identifier: p.table.ident, Requirements: s.requirements(), Updates: s.updates()}
+	kept := retain(s.meta, s.snapshots)
+	s.out.files.Gaps, s.out.files.Void, s.out.files.Now = kept.gaps, kept.void, p.now().UnixMilli()
+	s.out.commit = table.TableCommit{Identifier: p.table.ident, Requirements: s.requirements(), Updates: append(s.updates(), kept.updates()...)}
 	return s.out, nil
 }
 
@@ -146,6 +150,7 @@ func (s *session) apply(e edit) error {
 		snapshot.ParentSnapshotID = &id
 	}
 	s.snapshots = append(s.snapshots, snapshot)
+	b.register(e, list)
 	s.model = &model{manifests: b.manifests()}
 	return nil
 }
@@ -182,6 +187,18 @@ func (s *session) updates() []table.Update {
 	return updates
 }
 
+// name enters a file into the register: snapshots name it from one sequence number on until before another; 0: for now.
+func (p *product) name(x *catalog.IO, location string, from, until int64) {
+	bytes, hash := x.Written(location)
+	p.files.Added = append(p.files.Added, catalog.Entry{Location: location, Added: from, Removed: until, Bytes: bytes, Hash: hash})
+}
+
+// span gives the first sequence number of the product's snapshots, and the one after the last.
+func (p *product) span(meta table.Metadata) (from, until int64) {
+	from = meta.LastSequenceNumber() + 1
+	return from, from + int64(p.snapshots)
+}
+
 // create writes one durable file of the metadata folder and gives its location and size.
 func (s *session) create(name string, write func(io.Writer) error) (location string, size int64, err error) {
 	location = s.meta.Location() + "/metadata/" + name
@@ -209,7 +226,29 @@ type build struct {
 	smalls  map[family]*draft // of drafts: those that gather what is little
 	keep    []*manifest       // manifests that stay as they are
 	made    []*manifest       // the drafts, written
+	removed []string          // locations of the files that go
 	count   count
+}
+
+// register notes which files the snapshot names for the first time, and which it does not name any more.
+func (b *build) register(e edit, list string) {
+	out := b.out
+	out.snapshots++
+	out.name(b.io, list, b.seq, b.seq+1)
+	for _, f := range e.adds {
+		out.name(b.io, f.FilePath(), b.seq, 0)
+	}
+	for _, m := range b.made {
+		out.name(b.io, m.file.FilePath(), b.seq, 0)
+	}
+	for _, location := range b.removed {
+		out.files.Removed = append(out.files.Removed, catalog.Removal{Location: location, Seq: b.seq})
+	}
+	for _, m := range b.model.manifests {
+		if !slices.Contains(b.keep, m) {
+			out.files.Removed = append(out.files.Removed, catalog.Removal{Location: m.file.FilePath(), Seq: b.seq})
+		}
+	}
 }
 
 // manifests gives those of the snapshot, its own first.
@@ -225,7 +264,7 @@ func (b *build) list() (location string, err error) {
 	for _, m := range b.manifests() {
 		files = append(files, m.file)
 	}
-	name := fmt.Sprintf("snap-%d-0-%s.avro", b.id, uuid.New())
+	name := fmt.Sprintf("list-%s.avro", uuid.New())
 	location, _, err = b.create(name, func(w io.Writer) error {
 		return iceberg.WriteManifestList(b.meta.Version(), w, b.id, parent, &b.seq, 0, files)
 	})

@@ -163,6 +163,7 @@ func (b *build) part(m *manifest, gone map[string]sought) error {
 	}
 	for _, e := range leave {
 		b.count.remove(e.DataFile())
+		b.removed = append(b.removed, e.DataFile().FilePath())
 		seq := e.SequenceNum()
 		d.add(iceberg.NewManifestEntry(iceberg.EntryStatusDELETED, &b.id, &seq, e.FileSequenceNum(), e.DataFile()))
 	}
@@ -301,7 +302,7 @@ func (b *build) writeManifest(f family, lines []line) (*manifest, error) {
 		return nil, fmt.Errorf("%s has no partition spec %d", b.table.Name, f.spec)
 	}
 	var w *iceberg.ManifestWriter
-	location, size, err := b.create(uuid.NewString()+"-m0.avro", func(out io.Writer) (err error) {
+	location, size, err := b.create("manifest-"+uuid.NewString()+".avro", func(out io.Writer) (err error) {
 		w, err = iceberg.NewManifestWriter(b.meta.Version(), out, *spec, b.meta.CurrentSchema(), b.id, iceberg.WithManifestWriterContent(f.content))
 		if err != nil {
 			return err

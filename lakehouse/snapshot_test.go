@@ -28,7 +28,7 @@ type readingFS struct {
 }
 
 func (f *readingFS) Open(name string) (catalog.File, error) {
-	if strings.HasSuffix(name, ".avro") && !strings.HasPrefix(filepath.Base(name), "snap-") {
+	if strings.HasPrefix(filepath.Base(name), "manifest-") {
 		f.mu.Lock()
 		f.opened = append(f.opened, filepath.Base(name))
 		f.mu.Unlock()
@@ -54,7 +54,10 @@ type bench struct {
 	table *Table
 	made  *producer
 	live  map[string]liveFile
+	alien map[string]bool // files of others
+	ever  map[string]bool // files of ours that were committed
 	n     int
+	now   time.Time
 }
 
 type liveFile struct {
@@ -65,7 +68,7 @@ type liveFile struct {
 func newBench(t *testing.T, name string) *bench {
 	files := &readingFS{}
 	l := openLake(t, t.TempDir(), newFakeLog(), withTwoNouns(t), func(c *Config) { c.FS = files })
-	b := &bench{t: t, lake: l, files: files, live: map[string]liveFile{}}
+	b := &bench{t: t, lake: l, files: files, live: map[string]liveFile{}, alien: map[string]bool{}, ever: map[string]bool{}, now: time.Now()}
 	for _, tbl := range l.tables {
 		if tbl.Name == name {
 			b.table = tbl
@@ -75,7 +78,10 @@ func newBench(t *testing.T, name string) *bench {
 	return b
 }
 
-func (b *bench) restart() { b.made = &producer{table: b.table, io: b.lake.cat.IO(), now: time.Now} }
+func (b *bench) restart() { b.made = &producer{table: b.table, io: b.lake.cat.IO(), now: b.clock} }
+
+// clock is the fake time of the bench.
+func (b *bench) clock() time.Time { return b.now }
 
 // file describes a file that need not exist: planning reads manifests only.
 func (b *bench) file(tenant string, day int, content iceberg.ManifestEntryContent) iceberg.DataFile {
@@ -103,14 +109,22 @@ func (b *bench) commit(edits ...edit) error {
 	if err != nil {
 		return err
 	}
+	if made.snapshots == 0 {
+		return nil
+	}
 	staged, err := b.lake.cat.Stage(b.t.Context(), made.commit)
 	if err != nil {
 		return err
 	}
+	made.files.Gone = staged.Register.Gone
+	staged.Register = made.files
 	if err := b.lake.cat.Swap(b.t.Context(), []*catalog.Staged{staged}, nil); err != nil {
 		return err
 	}
 	b.made.adopt(made, staged.Location)
+	for _, f := range made.files.Added {
+		b.ever[f.Location] = true
+	}
 	seq := t.Metadata().LastSequenceNumber()
 	for _, e := range edits {
 		if !e.empty() {
@@ -226,13 +240,62 @@ func (b *bench) plan() map[string]int {
 	return plan
 }
 
-func (b *bench) manifests() int {
+func (b *bench) manifests() int { return len(b.manifestsOf(*b.load().CurrentSnapshot())) }
+
+func (b *bench) manifestsOf(s table.Snapshot) []iceberg.ManifestFile {
 	b.t.Helper()
-	all, err := b.load().CurrentSnapshot().Manifests(b.lake.cat.IO())
+	all, err := s.Manifests(b.lake.cat.IO())
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return len(all)
+	return all
+}
+
+// named gives all files that the table's snapshots name.
+func (b *bench) named() map[string]bool {
+	b.t.Helper()
+	named := map[string]bool{}
+	for _, s := range b.load().Metadata().Snapshots() {
+		named[s.ManifestList] = true
+		for _, m := range b.manifestsOf(s) {
+			if named[m.FilePath()] {
+				continue
+			}
+			named[m.FilePath()] = true
+			for e, err := range m.Entries(b.lake.cat.IO(), true) {
+				if err != nil {
+					b.t.Fatal(err)
+				}
+				named[e.DataFile().FilePath()] = true
+			}
+		}
+	}
+	return named
+}
+
+// checkRegister holds the register against what the snapshots that are left name.
+func (b *bench) checkRegister() {
+	b.t.Helper()
+	gone, err := b.lake.cat.Gone(b.t.Context(), 1<<62, 1<<30)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	named := b.named()
+	for _, f := range gone {
+		if named[f.Location] {
+			b.t.Errorf("%s is gone since %d by the register, added %d, removed %d, but named", f.Location, f.Gone, f.Added, f.Removed)
+		}
+		delete(named, f.Location)
+	}
+	was := map[string]bool{}
+	for _, f := range gone {
+		was[f.Location] = true
+	}
+	for location := range b.ever {
+		if !named[location] && !was[location] {
+			b.t.Errorf("%s is named by nothing, but not gone by the register", location)
+		}
+	}
 }
 
 // TestAppendOpensNothing says that appends open a manifest only to merge it, once for each tier, and that manifests are few.
@@ -337,23 +400,27 @@ func TestDeleteFiles(t *testing.T) {
 	}
 }
 
-// TestRandomEdits makes random edits of both kinds of tables, with restarts and commits of others, and holds what is read
-// back against a model.
+// TestRandomEdits makes random edits of both kinds of tables, with restarts, commits of others and time that passes, and holds
+// what is read back, and the register, against a model.
 func TestRandomEdits(t *testing.T) {
 	for _, name := range []string{"events", "contact"} {
-		for seed := range uint64(2) {
+		for seed := range uint64(3) {
 			t.Run(fmt.Sprint(name, seed), func(t *testing.T) { randomEdits(t, newBench(t, name), rand.New(rand.NewPCG(seed, 1))) })
 		}
 	}
 }
 
 func randomEdits(t *testing.T, b *bench, r *rand.Rand) {
-	for round := range 60 {
-		switch r.IntN(20) {
-		case 0:
+	quick := r.IntN(2) == 0 // time passes quickly, which others do not know
+	for round := range 120 {
+		if quick {
+			b.now = b.now.Add(time.Duration(r.IntN(int(time.Hour))))
+		}
+		switch n := r.IntN(20); {
+		case n == 0:
 			b.restart()
-		case 1:
-			b.alien(b.file(fmt.Sprint("t", r.IntN(5)), r.IntN(9), iceberg.EntryContentData))
+		case n == 1 && !quick:
+			b.intrude(b.file(fmt.Sprint("t", r.IntN(5)), r.IntN(9), iceberg.EntryContentData))
 		}
 		var edits []edit
 		pool := slices.Sorted(maps.Keys(b.live))
@@ -376,11 +443,13 @@ func randomEdits(t *testing.T, b *bench, r *rand.Rand) {
 		if err := b.commit(edits...); err != nil {
 			t.Fatal(err)
 		}
-		if round%10 == 9 {
+		if round%20 == 19 {
 			b.check()
+			b.checkRegister()
 		}
 	}
 	b.check()
+	b.checkRegister()
 	plan := b.plan()
 	for location, f := range b.live {
 		if _, found := plan[location]; found != (f.file.ContentType() == iceberg.EntryContentData) {
@@ -392,8 +461,8 @@ func randomEdits(t *testing.T, b *bench, r *rand.Rand) {
 	}
 }
 
-// alien appends a file as another program would, behind the catalog wrapper's back.
-func (b *bench) alien(f iceberg.DataFile) {
+// intrude appends a file as another program would, behind the catalog wrapper's back.
+func (b *bench) intrude(f iceberg.DataFile) {
 	b.t.Helper()
 	t, err := b.lake.cat.Catalog.LoadTable(b.t.Context(), b.table.ident)
 	if err != nil {
@@ -407,4 +476,9 @@ func (b *bench) alien(f iceberg.DataFile) {
 		b.t.Fatal(err)
 	}
 	b.live[f.FilePath()] = liveFile{b.load().Metadata().LastSequenceNumber(), f}
+	snapshot := b.load().CurrentSnapshot()
+	b.alien[f.FilePath()], b.alien[snapshot.ManifestList] = true, true
+	for _, m := range b.manifestsOf(*snapshot) {
+		b.alien[m.FilePath()] = b.alien[m.FilePath()] || m.SnapshotID() == snapshot.SnapshotID
+	}
 }

@@ -40,6 +40,16 @@ type Past struct {
 // Lifts says whether rows of older files need Lift; otherwise their columns only bear other names.
 func (p *Past) Lifts() bool { return len(p.Young)+len(p.Retired) > 0 }
 
+// holds reports whether the view names a file, by its path.
+func (v *View) holds(path string) bool {
+	for _, f := range v.Nouns {
+		if slices.ContainsFunc(f.Data, func(d DataFile) bool { return d.Path == path || d.Deletes == path }) {
+			return true
+		}
+	}
+	return false
+}
+
 // Release gives the view back. It must be called once for each Pin.
 func (v *View) Release() {
 	if v.pins.Add(-1) < 0 {
