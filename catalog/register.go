@@ -238,7 +238,7 @@ func (c *Catalog) unlink(ctx context.Context, f Entry) error {
 	if err != nil {
 		return err
 	}
-	if t.MetadataLocation() == f.Location || c.Hinted(f.Location) {
+	if t.MetadataLocation() == f.Location {
 		return ErrNamed
 	}
 	for e := range t.Metadata().PreviousFiles() {
@@ -252,7 +252,15 @@ func (c *Catalog) unlink(ctx context.Context, f Entry) error {
 	}
 	name := Path(f.Location)
 	link := filepath.Join(filepath.Dir(name), "v"+strconv.Itoa(version)+".metadata.json")
-	if name == link || !c.io.same(name, link) {
+	hint, err := c.io.ReadFile(filepath.Join(filepath.Dir(name), hintName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	linked := c.io.same(name, link)
+	if linked && string(hint) == strconv.Itoa(version) || string(hint) == strings.TrimSuffix(filepath.Base(name), ".metadata.json") {
+		return ErrNamed
+	}
+	if name == link || !linked {
 		return nil
 	}
 	return c.io.fs.Remove(link)

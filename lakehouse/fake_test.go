@@ -133,7 +133,7 @@ func currentFiles(t testing.TB, l *Lake, name string) []string {
 		t.Fatal(err)
 	}
 	declared := l.tables[slices.IndexFunc(l.tables, func(t *Table) bool { return t.Name == name })]
-	files, err := readManifests(declared, tbl, l.cat.IO())
+	files, _, err := readManifests(declared, tbl, l.cat.IO(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,7 +301,7 @@ func checkFiles(t testing.TB, l *Lake, v *View, tbl *Table) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := readManifests(tbl, current, l.cat.IO())
+	files, _, err := readManifests(tbl, current, l.cat.IO(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

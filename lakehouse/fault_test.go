@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"headless.ly/catalog"
 	"headless.ly/catalog/fault"
@@ -218,13 +219,21 @@ func stopAt(t *testing.T, n int) (steps int) {
 	return crash.seen()
 }
 
-// TestStepsAreAnnounced says that a publish announces every step that Steps lists.
+// TestStepsAreAnnounced says that publishing and maintenance announce every step that Steps lists.
 func TestStepsAreAnnounced(t *testing.T) {
 	crash := newCrash(0)
 	log := newFakeLog()
-	l := openLake(t, t.TempDir(), log, func(c *Config) { c.Step = crash.step })
+	clock := &fakeClock{now: time.Now()}
+	l := openLake(t, t.TempDir(), log, func(c *Config) { c.Step, c.Now = crash.step, clock.Now })
+	orphan(t, l, "contact")
 	log.contact("acme", 1, "a")
 	publish(t, l)
+	for range 2 {
+		if err := l.Maintain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		clock.add(2 * time.Hour)
+	}
 	for _, name := range Steps() {
 		if !slices.Contains(crash.all, name) {
 			t.Errorf("%s was not announced", name)

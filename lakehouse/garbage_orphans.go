@@ -23,11 +23,11 @@ type orphans struct {
 	fs     FS
 	now    func() time.Time
 	locked time.Time // when this process took the lock, by the clock of the file system
-	queue  []place   // folders still to be looked through
+	queue  []folder  // folders still to be looked through
 }
 
-// place is a folder of a table.
-type place struct {
+// folder is one folder of a table.
+type folder struct {
 	table *Table
 	dir   string
 }
@@ -38,7 +38,7 @@ func newOrphans(l *Lake) *orphans {
 	o := &orphans{cat: l.cat, fs: l.cfg.FS, now: l.cfg.Now, locked: l.locked}
 	for _, t := range l.tables {
 		root := filepath.Join(catalog.Path(l.cat.TableLocation(t.ident)))
-		o.queue = append(o.queue, place{t, filepath.Join(root, "metadata")}, place{t, filepath.Join(root, "data")})
+		o.queue = append(o.queue, folder{t, filepath.Join(root, "metadata")}, folder{t, filepath.Join(root, "data")})
 	}
 	return o
 }
@@ -73,7 +73,7 @@ func (o *orphans) work(ctx context.Context) (*proposal, error) {
 }
 
 // sweep looks through one folder, and plans those within it.
-func (o *orphans) sweep(ctx context.Context, p place) error {
+func (o *orphans) sweep(ctx context.Context, p folder) error {
 	entries, err := o.fs.ReadDir(p.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -82,11 +82,11 @@ func (o *orphans) sweep(ctx context.Context, p place) error {
 		return err
 	}
 	var found []string
-	var within []place
+	var within []folder
 	for _, e := range entries {
 		full := filepath.Join(p.dir, e.Name())
 		if e.IsDir() {
-			within = append(within, place{p.table, full})
+			within = append(within, folder{p.table, full})
 			continue
 		}
 		if !p.table.wrote(e.Name()) {

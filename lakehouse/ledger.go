@@ -129,7 +129,7 @@ func (l *ledger) retired() int {
 	for _, views := range l.old {
 		for _, v := range views {
 			for _, f := range v.Nouns {
-				n += len(f.Paths)
+				n += 2 * len(f.Data)
 			}
 		}
 	}

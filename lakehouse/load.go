@@ -3,7 +3,6 @@ package lakehouse
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
@@ -97,7 +96,7 @@ func (l *Lake) makeTables(ctx context.Context) error {
 
 // loadStandings reads what is published of every tenant: seqs from catalog.db, files from the tables' manifests.
 func (l *Lake) loadStandings(ctx context.Context, loaded []*table.Table) (map[string]*standing, error) {
-	files, err := l.loadFiles(loaded)
+	files, err := l.loadFiles(ctx, loaded)
 	if err != nil {
 		return nil, err
 	}
@@ -130,30 +129,58 @@ func (l *Lake) loadStandings(ctx context.Context, loaded []*table.Table) (map[st
 
 // loadFiles reads the manifests of the noun tables: for each table the data files by tenant. The manifests of events are not
 // read: nothing needs its files by name.
-func (l *Lake) loadFiles(loaded []*table.Table) ([]map[string][]dataFile, error) {
+func (l *Lake) loadFiles(ctx context.Context, loaded []*table.Table) ([]map[string][]dataFile, error) {
 	files := make([]map[string][]dataFile, len(loaded))
 	var g errgroup.Group
 	g.SetLimit(l.cfg.workers())
 	for i, t := range loaded[1:] {
 		g.Go(func() error {
-			var err error
-			files[i+1], err = readManifests(l.tables[i+1], t, l.cat.IO())
+			ours, err := l.registered(ctx, l.tables[i+1].Name)
+			if err != nil {
+				return err
+			}
+			var aliens int
+			files[i+1], aliens, err = readManifests(l.tables[i+1], t, l.cat.IO(), ours)
+			if aliens > 0 {
+				l.cfg.Logger.Warn("a table has files of others, which stay and are not read", "table", l.tables[i+1].Name, "files", aliens)
+			}
 			return err
 		})
 	}
 	return files, g.Wait()
 }
 
-// readManifests gives the files of a noun's table by tenant, each with the file of its deleted positions.
-func readManifests(declared *Table, t *table.Table, x *catalog.IO) (map[string][]dataFile, error) {
-	files := map[string][]dataFile{}
+// registered gives the files of ours that are current in a table; nil where an older version may have written others.
+func (l *Lake) registered(ctx context.Context, name string) (map[string]bool, error) {
+	if whole, err := l.cat.RegisterIsWhole(ctx); err != nil || !whole {
+		return nil, err
+	}
+	entries, err := l.cat.Files(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	ours := make(map[string]bool, len(entries))
+	for _, e := range entries {
+		ours[e.Location] = true
+	}
+	return ours, nil
+}
+
+// readManifests gives the files of a noun's table by tenant, each with the file of its deleted positions, of those that are
+// ours, and counts the others.
+func readManifests(declared *Table, t *table.Table, x *catalog.IO, ours map[string]bool) (files map[string][]dataFile, aliens int, err error) {
+	files = map[string][]dataFile{}
 	snapshot := t.CurrentSnapshot()
 	if snapshot == nil {
-		return files, nil
+		return files, 0, nil
 	}
 	deletes := map[string]iceberg.DataFile{} // by the data file that they are about
-	err := eachFile(snapshot, x, func(e iceberg.ManifestEntry) error {
+	err = eachFile(snapshot, x, func(e iceberg.ManifestEntry) error {
 		df := e.DataFile()
+		if ours != nil && !ours[df.FilePath()] {
+			aliens++
+			return nil
+		}
 		tenant, ok := df.Partition()[partitionTenant].(string)
 		switch {
 		case !ok:
@@ -171,14 +198,14 @@ func readManifests(declared *Table, t *table.Table, x *catalog.IO) (map[string][
 		return fmt.Errorf("%s is not a file of ours", df.FilePath())
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read manifests of %s: %w", strings.Join(t.Identifier(), "."), err)
+		return nil, 0, fmt.Errorf("read manifests of %s: %w", declared.Name, err)
 	}
 	for _, of := range files {
 		for i := range of {
 			of[i].mark(deletes[of[i].location])
 		}
 	}
-	return files, nil
+	return files, aliens, nil
 }
 
 // eachFile calls do with the live files of a snapshot.

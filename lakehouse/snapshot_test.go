@@ -78,6 +78,11 @@ func newBench(t *testing.T, name string) *bench {
 	return b
 }
 
+// appends is an edit that adds a file.
+func (b *bench) appends(tenant string) edit {
+	return edit{operation: table.OpAppend, adds: []iceberg.DataFile{b.file(tenant, 0, iceberg.EntryContentData)}}
+}
+
 func (b *bench) restart() { b.made = &producer{table: b.table, io: b.lake.cat.IO(), now: b.clock} }
 
 // clock is the fake time of the bench.

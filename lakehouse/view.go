@@ -1,6 +1,9 @@
 package lakehouse
 
-import "sync/atomic"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // View is what is published of one tenant at one instant: for each noun the data files of its table. It is immutable and
 // safe for concurrent use. Its files stay on disk until it is released.
