@@ -93,7 +93,7 @@ func TestGarbage(t *testing.T) {
 	log.contact("acme", 1, "first")
 	publish(t, l)
 	view := l.Pin("acme")
-	held := view.Nouns["Contact"].Paths[0]
+	held := view.Nouns["Contact"].Data[0].Path
 	round := func(n int, step time.Duration) {
 		for i := range n {
 			log.contact("acme", 1, fmt.Sprint("round ", i))
