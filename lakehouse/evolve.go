@@ -80,6 +80,33 @@ func (t *Table) restore(meta table.Metadata) []table.Update {
 	return e.updates
 }
 
+// changedWhileGone stands for a published table's last change where that is not known: the lake was opened without its noun, and
+// may have published events that the table has not seen.
+const changedWhileGone = -1
+
+// forget notes durably of the tables whose nouns are no more that their last changes are not known from here on.
+func (l *Lake) forget(ctx context.Context, published []catalog.Published, declared map[string]int) error {
+	var gone []catalog.Move
+	for _, p := range published {
+		if _, found := declared[p.Table]; !found && p.Changed != changedWhileGone {
+			gone = append(gone, catalog.Move{Table: p.Table, Tenant: p.Tenant, From: p.Seq, To: p.Seq, Changed: changedWhileGone})
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return l.cat.Swap(ctx, nil, gone)
+}
+
+// lastChange gives the last event of a table's noun that events, published up to a seq, may hold. Of a noun that comes back it
+// may be any; the log is asked for them then.
+func lastChange(p catalog.Published, events int64) int64 {
+	if p.Changed == changedWhileGone {
+		return events
+	}
+	return p.Changed
+}
+
 // evolve compares the declaration with the stored table. A column of ours that was dropped or renamed by somebody else gets
 // its name and field id back; columns that others have added stay.
 func (t *Table) evolve(meta table.Metadata) (*evolution, error) {

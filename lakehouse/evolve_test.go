@@ -15,7 +15,12 @@ import (
 
 func contacts(t *testing.T, properties string, was map[string][]string) *noun.Registry {
 	t.Helper()
-	n, err := noun.Define(noun.Declaration{Name: "Contact", Properties: properties, Was: was})
+	return registry(t, noun.Declaration{Name: "Contact", Properties: properties, Was: was})
+}
+
+func registry(t *testing.T, d noun.Declaration) *noun.Registry {
+	t.Helper()
+	n, err := noun.Define(d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,6 +192,28 @@ func TestOlderRows(t *testing.T) {
 		rows.Release()
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", file, got, want)
+		}
+	}
+}
+
+// TestNounThatComesBack publishes events of a noun while it is not declared. When it is again, its table has them.
+func TestNounThatComesBack(t *testing.T) {
+	dir, log := t.TempDir(), newFakeLog()
+	contact := noun.Declaration{Name: "Contact", Properties: "name: string\nleadScore: number"}
+	for i, d := range []noun.Declaration{contact, {Name: "Deal", Properties: "name: string"}, contact, contact} {
+		l, err := Open(t.Context(), Config{Dir: dir, Nouns: registry(t, d), Interval: -1, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Start(log)
+		if i < 2 { // the second time nobody but the log knows of it
+			log.contact("acme", i, "Ann")
+			log.contact("birch", 0, "Bob")
+		}
+		publish(t, l)
+		check(t, l, log)
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

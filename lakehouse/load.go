@@ -110,21 +110,20 @@ func (l *Lake) loadStandings(ctx context.Context, loaded []*table.Table) (map[st
 	}
 	tenants := map[string]*standing{}
 	for _, p := range published {
-		s := tenants[p.Tenant]
-		if s == nil {
-			s = &standing{nouns: map[string]shelf{}}
-			tenants[p.Tenant] = s
+		if tenants[p.Tenant] == nil {
+			tenants[p.Tenant] = &standing{nouns: map[string]shelf{}}
 		}
-		i, found := declared[p.Table]
-		switch {
-		case !found: // of a noun that is no more
-		case i == 0:
-			s.seq = p.Seq
-		default:
-			s.nouns[l.tables[i].Noun.Name] = shelf{seq: p.Seq, changed: p.Changed, files: files[i][p.Tenant]}
+		if p.Table == eventsTable {
+			tenants[p.Tenant].seq = p.Seq
 		}
 	}
-	return tenants, nil
+	for _, p := range published {
+		if i := declared[p.Table]; i > 0 {
+			s := tenants[p.Tenant]
+			s.nouns[l.tables[i].Noun.Name] = shelf{seq: p.Seq, changed: lastChange(p, s.seq), files: files[i][p.Tenant]}
+		}
+	}
+	return tenants, l.forget(ctx, published, declared)
 }
 
 // loadFiles reads the manifests of the noun tables: for each table the data files by tenant. The manifests of events are not
