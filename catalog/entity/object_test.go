@@ -110,3 +110,28 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestRename(t *testing.T) {
+	names := map[string]string{"mail": "email", "address": "email", "zone": "area"}
+	for in, want := range map[string]string{
+		`{"a":1}`:                                 `{"a":1}`,
+		`{"mail":1,"a":2}`:                        `{"email":1,"a":2}`,
+		`{"mail":1,"zone":2,"email":3}`:           `{"email":1,"area":2}`, // the new name was undeclared then
+		`{"email":3,"mail":1}`:                    `{"email":1}`,
+		`{"mail":1,"address":2,"email":3,"x":[]}`: `{"email":1,"x":[]}`,
+	} {
+		o, err := entity.Parse([]byte(in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := string(o.Append(nil))
+		held := o
+		o.Rename(names)
+		if got := string(o.Append(nil)); got != want {
+			t.Errorf("%s became %s, want %s", in, got, want)
+		}
+		if string(held.Append(nil)) != before {
+			t.Errorf("%s: somebody else's members changed", in)
+		}
+	}
+}

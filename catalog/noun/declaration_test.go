@@ -39,7 +39,7 @@ func TestDefine(t *testing.T) {
 			"weigh": {InputOnly: true},
 		},
 		Also: map[string][]string{"state": {"Lost"}},
-		Was:  map[string][]string{"weight": {"mass", "heft"}},
+		Was:  map[string][]string{"weight": {"mass", "heft"}, "order": {"commission"}},
 	})
 	equal(t, "names", []string{n.Name, n.Singular, n.Plural, n.IDPrefix, n.Table(), n.Domain},
 		[]string{"ShippingLabel", "shipping label", "shipping labels", "shippinglabel", "shippinglabel", "Logistics"})
@@ -57,7 +57,7 @@ func TestDefine(t *testing.T) {
 	equal(t, "doc", number.Doc, "Printed: https://example.com/a")
 	state, _ := n.Field("state")
 	equal(t, "accepts", []bool{state.Accepts("Printed"), state.Accepts("Lost"), state.Accepts("printed"), state.Accepts("")}, []bool{true, true, false, false})
-	equal(t, "was", n.Current("mass")+n.Current("heft")+n.Current("name"), "weightweightname")
+	equal(t, "was", []string{n.Current("mass"), n.Current("heft"), n.Current("commission"), n.Current("name")}, []string{"weight", "weight", "order", "name"})
 	equal(t, "id length", n.IDLen(), 10)
 
 	print, _ := n.Verb("print") // the first enum that holds the past form; then what the declaration adds
