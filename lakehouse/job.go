@@ -11,7 +11,6 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/iceberg-go"
 	"github.com/google/uuid"
@@ -412,33 +411,21 @@ func (w *workshop) live(ctx context.Context, t *Table, f dataFile) (arrow.Record
 	picks := make([]pick, 0, f.live())
 	for i := range int(rows.NumRows()) {
 		if !deleted.Contains(uint32(i)) {
-			picks = append(picks, pick(i))
+			picks = append(picks, pick{0, int32(i)})
 		}
 	}
-	return t.gatherAll(rows, rows, picks, w.mem)
+	return t.gatherAll([]arrow.RecordBatch{rows}, picks, w.mem)
 }
 
 // union puts rows of several files in order of id.
 func (t *Table) union(parts []arrow.RecordBatch, mem memory.Allocator) (arrow.RecordBatch, error) {
-	columns := make([]arrow.Array, 0, len(t.Columns))
-	defer func() { release(columns) }()
-	for i := range t.Columns {
-		chunks := make([]arrow.Array, len(parts))
-		for j, p := range parts {
-			chunks[j] = p.Column(i)
+	var picks []pick
+	for i, p := range parts {
+		for row := range int(p.NumRows()) {
+			picks = append(picks, pick{int32(i), int32(row)})
 		}
-		c, err := array.Concatenate(chunks, mem)
-		if err != nil {
-			return nil, fmt.Errorf("unite %s.%s: %w", t.Name, t.Columns[i].Name, err)
-		}
-		columns = append(columns, c)
 	}
-	all := array.NewRecordBatch(t.arrow, columns, -1)
-	defer all.Release()
-	picks := make([]pick, all.NumRows())
-	for i := range picks {
-		picks[i] = pick(i)
-	}
-	slices.SortFunc(picks, func(x, y pick) int { return strings.Compare(ids(all).Value(int(x)), ids(all).Value(int(y))) })
-	return t.gatherAll(all, all, picks, mem)
+	id := func(p pick) string { return ids(parts[p.source]).Value(int(p.row)) }
+	slices.SortFunc(picks, func(x, y pick) int { return strings.Compare(id(x), id(y)) })
+	return t.gatherAll(parts, picks, mem)
 }

@@ -40,6 +40,8 @@ type Config struct {
 	MergeCacheBytes   int64            // 32 MB of decoded noun files kept for the next rewrite
 	ReplaceRows       int              // 5,000 rows of a tenant in a noun table, up to which they are always written anew; negative: never
 	PositionBytes     int64            // 128 MB for the positions of ids in files of large tenants, which take about 10 bytes a row; a quarter as much for deleted ones
+	CompactFiles      int              // 10 files of like size of a tenant in a noun table, which are then put together
+	CompactRows       int              // 500,000 rows of a file that is large enough
 	RewriteShare      float64          // 0.8 of one processor for rewriting noun tables; one of them takes 0.1 at most
 	ErrorDelay        time.Duration    // 5 s before what failed is tried again
 	MaintainEvery     time.Duration    // 1 s between rounds of maintenance, Interval if that is less; negative: only Maintain maintains
@@ -68,6 +70,8 @@ func (c Config) withDefaults() (Config, error) {
 	c.MergeCacheBytes = cmp.Or(c.MergeCacheBytes, 32<<20)
 	c.ReplaceRows = cmp.Or(c.ReplaceRows, 5000)
 	c.PositionBytes = cmp.Or(c.PositionBytes, 128<<20)
+	c.CompactFiles = cmp.Or(c.CompactFiles, 10)
+	c.CompactRows = cmp.Or(c.CompactRows, 500_000)
 	c.RewriteShare = cmp.Or(c.RewriteShare, 0.8)
 	c.ErrorDelay = cmp.Or(c.ErrorDelay, 5*time.Second)
 	c.KeepFiles = cmp.Or(c.KeepFiles, time.Hour)
@@ -84,7 +88,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	if c.MaxFilesPerCommit < 1 || c.MaxBytesPerRead < 1 || c.RewriteShare < 0 || c.KeepFiles < 0 || c.MaintainShare <= 0 || c.MaintainShare > 1 {
+	if c.MaxFilesPerCommit < 1 || c.MaxBytesPerRead < 1 || c.CompactFiles < 2 || c.CompactRows < 1 || c.RewriteShare < 0 ||
+		c.KeepFiles < 0 || c.MaintainShare <= 0 || c.MaintainShare > 1 {
 		return c, errors.New("lake: a limit is negative")
 	}
 	return c, nil

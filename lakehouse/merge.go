@@ -30,7 +30,7 @@ func (t *Table) merge(tenant string, old arrow.RecordBatch, changes map[string]*
 	if len(picks) == 0 {
 		return nil, nil
 	}
-	return t.gatherAll(old, fresh, picks, mem)
+	return t.gatherAll([]arrow.RecordBatch{old, fresh}, picks, mem)
 }
 
 // changed decodes the changed entities that live, in order of id.
@@ -52,67 +52,113 @@ func (t *Table) changed(tenant string, changes map[string]*Event, mem memory.All
 // ids gives the id column of rows of a noun table.
 func ids(rows arrow.RecordBatch) *array.String { return rows.Column(1).(*array.String) }
 
-// pick names a row: of the old rows from 0, of the fresh ones as ^place.
-type pick int
+// pick names a row: of which source, and its place there.
+type pick struct{ source, row int32 }
 
-// picked lists the rows of the result in order of id.
+// picked lists the rows of the result in order of id: 0 is old, 1 fresh.
 func picked(old, fresh *array.String, changes map[string]*Event) []pick {
 	picks := make([]pick, 0, old.Len()+fresh.Len())
 	j := 0
 	for i := range old.Len() {
 		id := old.Value(i)
 		for ; j < fresh.Len() && fresh.Value(j) <= id; j++ {
-			picks = append(picks, pick(^j))
+			picks = append(picks, pick{1, int32(j)})
 		}
 		if _, gone := changes[id]; !gone {
-			picks = append(picks, pick(i))
+			picks = append(picks, pick{0, int32(i)})
 		}
 	}
 	for ; j < fresh.Len(); j++ {
-		picks = append(picks, pick(^j))
+		picks = append(picks, pick{1, int32(j)})
 	}
 	return picks
 }
 
-// gather builds a column of the picked rows.
-func gather(old, fresh arrow.Array, picks []pick, mem memory.Allocator) (arrow.Array, error) {
-	switch old := old.(type) {
-	case *array.String:
-		return gatherStrings(old, fresh.(*array.String), picks, mem), nil
-	case *array.Float64:
-		return collect[float64](array.NewFloat64Builder(mem), old, fresh.(*array.Float64), picks), nil
-	case *array.Int64:
-		return collect[int64](array.NewInt64Builder(mem), old, fresh.(*array.Int64), picks), nil
-	case *array.Boolean:
-		return collect[bool](array.NewBooleanBuilder(mem), old, fresh.(*array.Boolean), picks), nil
-	case *array.Date32:
-		return collect[arrow.Date32](array.NewDate32Builder(mem), old, fresh.(*array.Date32), picks), nil
-	case *array.Timestamp:
-		b := array.NewTimestampBuilder(mem, old.DataType().(*arrow.TimestampType))
-		return collect[arrow.Timestamp](b, old, fresh.(*array.Timestamp), picks), nil
-	case *array.Decimal128:
-		b := array.NewDecimal128Builder(mem, old.DataType().(*arrow.Decimal128Type))
-		return collect(b, old, fresh.(*array.Decimal128), picks), nil
+// gather builds a column of the picked rows of sources of one type.
+func gather(sources []arrow.Array, picks []pick, mem memory.Allocator) (arrow.Array, error) {
+	switch typ := sources[0].DataType().(type) {
+	case *arrow.StringType:
+		return gatherStrings(sources, picks, mem), nil
+	case *arrow.Float64Type:
+		return collect[float64](array.NewFloat64Builder(mem), arrays[*array.Float64](sources), picks), nil
+	case *arrow.Int64Type:
+		return collect[int64](array.NewInt64Builder(mem), arrays[*array.Int64](sources), picks), nil
+	case *arrow.BooleanType:
+		return collect[bool](array.NewBooleanBuilder(mem), arrays[*array.Boolean](sources), picks), nil
+	case *arrow.Date32Type:
+		return collect[arrow.Date32](array.NewDate32Builder(mem), arrays[*array.Date32](sources), picks), nil
+	case *arrow.TimestampType:
+		return collect[arrow.Timestamp](array.NewTimestampBuilder(mem, typ), arrays[*array.Timestamp](sources), picks), nil
+	case *arrow.Decimal128Type:
+		return collect(array.NewDecimal128Builder(mem, typ), arrays[*array.Decimal128](sources), picks), nil
 	}
-	return nil, fmt.Errorf("no column type for %s", old.DataType())
+	return nil, fmt.Errorf("no column type for %s", sources[0].DataType())
+}
+
+// arrays gives arrays of one type as such.
+func arrays[A arrow.Array](sources []arrow.Array) []A {
+	out := make([]A, len(sources))
+	for i, s := range sources {
+		out[i] = s.(A)
+	}
+	return out
 }
 
 // gatherAll builds rows of the picked ones.
-func (t *Table) gatherAll(old, fresh arrow.RecordBatch, picks []pick, mem memory.Allocator) (arrow.RecordBatch, error) {
-	columns := make([]arrow.Array, 0, old.NumCols())
-	defer func() {
-		for _, c := range columns {
-			c.Release()
+func (t *Table) gatherAll(sources []arrow.RecordBatch, picks []pick, mem memory.Allocator) (arrow.RecordBatch, error) {
+	columns := make([]arrow.Array, 0, len(t.Columns))
+	defer func() { release(columns) }()
+	of := make([]arrow.Array, len(sources))
+	runs := runsOf(picks)
+	for i := range t.Columns {
+		for j, s := range sources {
+			of[j] = s.Column(i)
 		}
-	}()
-	for i := range int(old.NumCols()) {
-		c, err := gather(old.Column(i), fresh.Column(i), picks, mem)
+		var c arrow.Array
+		var err error
+		if len(runs)*longRun <= len(picks) {
+			c, err = joinRuns(of, runs, mem)
+		} else {
+			c, err = gather(of, picks, mem)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("merge %s.%s: %w", t.Name, t.Columns[i].Name, err)
 		}
 		columns = append(columns, c)
 	}
 	return array.NewRecordBatch(t.arrow, columns, int64(len(picks))), nil
+}
+
+// longRun is the average length from which runs are copied as such: a copy of a run costs as much as picking some ten rows.
+const longRun = 16
+
+// run is picks that follow each other.
+type run struct {
+	source   int32
+	from, to int64
+}
+
+// runsOf parts picks into runs.
+func runsOf(picks []pick) []run {
+	var runs []run
+	for _, p := range picks {
+		if n := len(runs); n > 0 && runs[n-1].source == p.source && runs[n-1].to == int64(p.row) {
+			runs[n-1].to++
+		} else {
+			runs = append(runs, run{p.source, int64(p.row), int64(p.row) + 1})
+		}
+	}
+	return runs
+}
+
+// joinRuns builds a column of runs.
+func joinRuns(sources []arrow.Array, runs []run, mem memory.Allocator) (arrow.Array, error) {
+	parts := make([]arrow.Array, len(runs))
+	for i, r := range runs {
+		parts[i] = array.NewSlice(sources[r.source], r.from, r.to)
+	}
+	defer release(parts)
+	return array.Concatenate(parts, mem)
 }
 
 // builder and values are what arrow's typed builders and arrays share.
@@ -126,14 +172,11 @@ type values[V any] interface {
 	Value(int) V
 }
 
-func collect[V any](b builder[V], old, fresh values[V], picks []pick) arrow.Array {
+func collect[V any, A values[V]](b builder[V], sources []A, picks []pick) arrow.Array {
 	defer b.Release()
 	b.Reserve(len(picks))
 	for _, p := range picks {
-		from, i := old, int(p)
-		if p < 0 {
-			from, i = fresh, ^int(p)
-		}
+		from, i := sources[p.source], int(p.row)
 		if from.IsNull(i) {
 			b.UnsafeAppendBoolToBitmap(false)
 			continue
@@ -143,16 +186,18 @@ func collect[V any](b builder[V], old, fresh values[V], picks []pick) arrow.Arra
 	return b.NewArray()
 }
 
-func gatherStrings(old, fresh *array.String, picks []pick, mem memory.Allocator) arrow.Array {
+func gatherStrings(sources []arrow.Array, picks []pick, mem memory.Allocator) arrow.Array {
+	texts := arrays[*array.String](sources)
 	b := array.NewStringBuilder(mem)
 	defer b.Release()
 	b.Reserve(len(picks))
-	b.ReserveData(len(old.ValueBytes()) + len(fresh.ValueBytes()))
+	size := 0
+	for _, s := range texts {
+		size += len(s.ValueBytes())
+	}
+	b.ReserveData(size)
 	for _, p := range picks {
-		from, i := old, int(p)
-		if p < 0 {
-			from, i = fresh, ^int(p)
-		}
+		from, i := texts[p.source], int(p.row)
 		if from.IsNull(i) {
 			b.AppendNull()
 			continue

@@ -148,7 +148,7 @@ func (t *Table) lifting(column arrow.Array, place int, l lifted, mem memory.Allo
 	picks := make([]pick, column.Len())
 	fresh := 0
 	for i := range picks {
-		picks[i] = pick(i)
+		picks[i] = pick{0, int32(i)}
 		k, found := l.at[i]
 		switch {
 		case !found:
@@ -164,7 +164,7 @@ func (t *Table) lifting(column arrow.Array, place int, l lifted, mem memory.Allo
 		default:
 			continue
 		}
-		picks[i] = pick(^fresh)
+		picks[i] = pick{1, int32(fresh)}
 		fresh++
 	}
 	if fresh == 0 {
@@ -173,7 +173,7 @@ func (t *Table) lifting(column arrow.Array, place int, l lifted, mem memory.Allo
 	}
 	values := b.NewArray()
 	defer values.Release()
-	return gather(column, values, picks, mem)
+	return gather([]arrow.Array{column, values}, picks, mem)
 }
 
 // documentValue gives the value in row i of a column as a document holds it.

@@ -88,6 +88,11 @@ func (v *vessel) add(columns []arrow.Array, rows int64) error {
 		return err
 	}
 	defer batch.Release()
+	return v.addRows(batch)
+}
+
+// addRows appends rows of the table as it is declared now.
+func (v *vessel) addRows(batch arrow.RecordBatch) error {
 	if v.bytes >= stitchGroupBytes {
 		if err := v.file.NewBufferedRowGroupChecked(); err != nil {
 			return err
