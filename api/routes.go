@@ -55,6 +55,8 @@ func (s *Service) routes() *gin.Engine {
 func (s *Service) nounRoutes(g *gin.RouterGroup) {
 	g.Match(get, "/:noun", s.serve(list))
 	g.POST("/:noun", s.serve(create))
+	g.Match(get, "/:noun/aggregate", s.serve(aggregate))
+	g.POST("/:noun/aggregate", s.serve(aggregate))
 	g.Match(get, "/:noun/:id", s.serve(getEntity))
 	g.PUT("/:noun/:id", s.serve(update))
 	g.PATCH("/:noun/:id", s.serve(update))

@@ -110,6 +110,19 @@ func invalidFilter(field, op, format string, args ...any) *problem.Problem {
 type filterParser struct {
 	resolver *resolver
 	noun     *noun.Noun
+	names    map[string]path // not nil: the only names there are
+}
+
+// path resolves a name.
+func (p *filterParser) path(name string) (path, error) {
+	if p.names == nil {
+		return p.resolver.path(p.noun, name)
+	}
+	at, ok := p.names[name]
+	if !ok {
+		return path{}, invalidFilter(name, "", "results have no such column")
+	}
+	return at, nil
 }
 
 // parse reads a whole filter.
@@ -185,7 +198,7 @@ func (p *filterParser) member(m entity.Member, depth int) (condition, error) {
 			return nil, invalidFilter("", m.Name, "is not supported here")
 		}
 	}
-	where, err := p.resolver.path(p.noun, m.Name)
+	where, err := p.path(m.Name)
 	if err != nil {
 		return nil, err
 	}

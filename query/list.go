@@ -110,7 +110,7 @@ func (r *Reader) restrict(ctx context.Context, tenant string, p *plan, from *edg
 		}
 		field, value = "$id", doc.Text(from.relationship.Name)
 	}
-	parser := &filterParser{r.resolver, p.noun}
+	parser := &filterParser{resolver: r.resolver, noun: p.noun}
 	only, err := parser.object(entity.Object{{Name: field, Value: entity.Quote(value)}}, 1)
 	p.filter.where = all{only, p.filter.where}
 	return err
@@ -143,7 +143,7 @@ func (r *Reader) plan(tenant string, n *noun.Noun, q Query, from *edge) (*plan, 
 		return nil, problem.New(problem.InvalidCursor, "cursor and offset exclude each other")
 	}
 	p := &plan{noun: n, query: q, deleted: q.IncludeDeleted, now: r.now()}
-	parser := &filterParser{r.resolver, n}
+	parser := &filterParser{resolver: r.resolver, noun: n}
 	var err error
 	if p.filter, err = parser.parse(q.Filter); err != nil {
 		return nil, err
@@ -299,9 +299,14 @@ func (r *Reader) matching(c *compiler, p *plan) {
 	c.write(" from ")
 	row := c.from(relation{noun: p.noun, deleted: p.deleted})
 	c.write(" where ")
-	c.condition(p.filter.where, row)
-	if len(p.filter.terms) > 0 {
+	c.filter(r.schemas[p.noun.Name], p.filter, row)
+}
+
+// filter writes the condition that a row passes.
+func (c *compiler) filter(table *schema, f filter, row string) {
+	c.condition(f.where, row)
+	if len(f.terms) > 0 {
 		c.write(" and ")
-		c.textCondition(r.schemas[p.noun.Name], p.filter.terms, row)
+		c.textCondition(table, f.terms, row)
 	}
 }

@@ -19,6 +19,7 @@ import (
 type compiler struct {
 	*statement
 	now time.Time // what relative literals are relative to
+	at  string    // the instant at which rows that relationships lead to are read; "": they have one state only
 }
 
 func (c *compiler) condition(cond condition, row string) {
@@ -68,8 +69,12 @@ func (c *compiler) match(hops []hop, m match, row string) {
 	c.write("(", row, ".", quoteName(key), " in (select ")
 	inner := "r" + strconv.Itoa(c.aliases)
 	c.write(inner, ".", quoteName(found), " from ")
-	c.from(relation{noun: hops[0].target})
-	c.write(" where (")
+	c.from(relation{noun: hops[0].target, versions: c.at != ""})
+	c.write(" where ")
+	if c.at != "" {
+		c.write("not ", inner, ".", columnDeleted, " and ", interval(inner, c.at), " and ")
+	}
+	c.write("(")
 	c.match(hops[1:], m, inner)
 	if absent {
 		c.write(") is not true)) is not true")

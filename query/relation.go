@@ -41,6 +41,9 @@ func (d *database) with(ctx context.Context, in scope, relations []relation) (te
 //	files and tail    the instant lies at or behind the published table
 //	history           otherwise: an earlier instant, deleted rows, or a noun without a table
 func (d *database) relation(ctx context.Context, in scope, r relation) (rows string, release func(), err error) {
+	if r.versions {
+		return d.source(ctx, in, named{r.noun, formHistory})
+	}
 	table := d.engine.schemas[r.noun.Name]
 	changed, err := d.engine.log.LastChange(ctx, in.tenant, r.noun.Name)
 	if err != nil {

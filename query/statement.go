@@ -9,12 +9,16 @@ import (
 
 // relation names a set of rows that a statement reads: the entities of a noun at the read's instant.
 type relation struct {
-	noun    *noun.Noun
-	deleted bool // the deleted ones too
+	noun     *noun.Noun
+	deleted  bool // the deleted ones too
+	versions bool // every version, with the interval in which it held
 }
 
 // name is what SQL calls the relation.
 func (r relation) name() string {
+	if r.versions {
+		return quoteName(r.noun.Table() + " versions")
+	}
 	if r.deleted {
 		return quoteName(r.noun.Table() + " with deleted")
 	}
