@@ -16,6 +16,9 @@ import (
 // maxStatementBytes bounds a statement.
 const maxStatementBytes = 256 << 10
 
+// maxParts bounds the nodes of a statement's syntax tree: DuckDB plans without listening to interrupts.
+const maxParts = 10_000
+
 // statementKind is how an admitted statement is run.
 type statementKind uint8
 
@@ -178,6 +181,7 @@ type walker struct {
 	before int
 	tables map[string]named
 	local  map[string]bool // common table expressions
+	parts  int
 }
 
 // plainName is what a common table expression may be called: nothing that DuckDB could take for a file.
@@ -224,6 +228,9 @@ func (w *walker) check(node any) error {
 			}
 		}
 	case map[string]any:
+		if w.parts++; w.parts > maxParts {
+			return invalidSQL(-1, "the statement has more than %d parts", maxParts)
+		}
 		if err := w.node(node); err != nil {
 			return err
 		}

@@ -64,12 +64,14 @@ type Call struct {
 	Query          url.Values
 	Body           []byte
 	ContentType    string // application/json, where there is a body
+	Accept         string // application/json
 	IdempotencyKey string
+	Repeatable     bool // it changes nothing, whatever its method
 }
 
 // repeatable says whether sending the call twice does what sending it once does.
 func (c Call) repeatable() bool {
-	return c.IdempotencyKey != "" || c.Method == "" || c.Method == http.MethodGet
+	return c.Repeatable || c.IdempotencyKey != "" || c.Method == "" || c.Method == http.MethodGet
 }
 
 // Error is the error object of an answer.
@@ -82,6 +84,7 @@ type Error struct {
 	Field      string        `json:"field"`
 	ExistingID string        `json:"existingId"`
 	Version    int64         `json:"$version"`
+	Position   *int          `json:"position"` // in a SQL statement
 	Details    []Detail      `json:"details"`
 	RequestID  string        `json:"requestId"`
 	RetryAfter time.Duration `json:"-"`
@@ -147,6 +150,9 @@ func (c *Client) once(ctx context.Context, call Call) ([]byte, error) {
 	}
 	if call.ContentType != "" {
 		req.Header.Set("Content-Type", call.ContentType)
+	}
+	if call.Accept != "" {
+		req.Header.Set("Accept", call.Accept)
 	}
 	if call.IdempotencyKey != "" {
 		req.Header.Set("Idempotency-Key", call.IdempotencyKey)

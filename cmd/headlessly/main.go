@@ -32,7 +32,7 @@ func rootCommand() *cobra.Command {
 		Args:          cobra.NoArgs,
 		Version:       version(),
 	}
-	root.AddCommand(serveCommand(), demoCommand(), importCommand(), versionCommand())
+	root.AddCommand(serveCommand(), demoCommand(), importCommand(), sqlCommand(), aggregateCommand(), versionCommand())
 	return root
 }
 
