@@ -105,6 +105,14 @@ func (g *generator) compare(t *testing.T, w *world, events []*lakehouse.Event) {
 		return
 	}
 	g.same(t, w.allIDs(t, "acme", n, q), o.list(n, filter, keys), n, q)
+	switch g.IntN(6) {
+	case 0:
+		g.aggregates(t, w, o, n, q)
+	case 1:
+		g.series(t, w, events, n, filter)
+	case 2:
+		g.statements(t, w, events, o, n, q, seq)
+	}
 }
 
 // withDeleted lists deleted rows too, while relationships lead to live ones only.
