@@ -4,7 +4,7 @@ RUNS ?= 200
 STEP ?= 1
 SHELL := bash
 
-.PHONY: build test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-short crash faults
+.PHONY: build test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-short crash faults exactly
 
 build:
 	go build -o bin/headlessly ./cmd/headlessly
@@ -58,3 +58,6 @@ crash:
 
 faults: # every STEP-th operation of log and publisher fails once, in every way; the power is cut at 50 points
 	go test -count=1 -timeout 0 -run '^(TestFailTheNthOperation|TestFullDisk|TestPowerCuts.*)$$' -v ./cmd/headlessly -args -durability.step=$(STEP) -durability.cuts=50
+
+exactly: # seeded runs of publishing and maintenance with a kill, a failing disk, a lost response or another program in each
+	go test -count=1 -timeout 0 -run '^TestExactlyOnce$$' -v ./lakehouse -args -exactly.runs=$(RUNS)
