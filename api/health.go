@@ -66,7 +66,25 @@ type operation struct {
 	Initialized bool             `json:"initialized"` // the tenant has been written to
 	Entities    map[string]int64 `json:"entities"`
 	Log         logStatus        `json:"log"`
+	Maintenance []choreStatus    `json:"maintenance"` // of all tenants' tables
 	Alerts      []alert          `json:"alerts"`
+}
+
+// condition is the answer of /status: of the server as a whole.
+type condition struct {
+	Maintenance []choreStatus `json:"maintenance"`
+	Alerts      []alert       `json:"alerts"`
+}
+
+// choreStatus is how one kind of maintenance of the lake does.
+type choreStatus struct {
+	Chore   string     `json:"chore"`
+	State   string     `json:"state"` // idle, running, failing
+	Backlog int        `json:"backlog"`
+	Done    int64      `json:"done"`
+	LastRun *time.Time `json:"lastRun"` // null: it has not run since the start
+	NextRun *time.Time `json:"nextRun"`
+	Error   string     `json:"error,omitempty"`
 }
 
 type logStatus struct {
@@ -106,8 +124,45 @@ func status(r *request) error {
 			Seq: head, FlushedSeq: published.Published, LagSeconds: published.Lag.Seconds(),
 			SizeBytes: writer.LogSize, Queued: writer.Queued,
 		},
-		Alerts: alerts(writer, published),
+		Maintenance: r.s.maintenance(),
+		Alerts:      append(alerts(writer, published), failing(r.s.lake.Maintenance())...),
 	})
+}
+
+// serverStatus: GET /status
+func serverStatus(r *request) error {
+	alerts := append([]alert{}, failing(r.s.lake.Maintenance())...)
+	return r.sendJSON(http.StatusOK, condition{Maintenance: r.s.maintenance(), Alerts: alerts})
+}
+
+// maintenance lists the chores of the lake.
+func (s *Service) maintenance() []choreStatus {
+	all := []choreStatus{}
+	for _, c := range s.lake.Maintenance() {
+		all = append(all, choreStatus{Chore: c.Name, State: c.State, Backlog: c.Backlog, Done: c.Done,
+			LastRun: moment(c.LastRun), NextRun: moment(c.NextRun), Error: c.Error})
+	}
+	return all
+}
+
+// moment gives a time as answers say it; nil where there is none.
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC().Truncate(time.Millisecond)
+	return &t
+}
+
+// failing gives an alert for each chore whose last run failed.
+func failing(chores []lakehouse.ChoreStatus) []alert {
+	var found []alert
+	for _, c := range chores {
+		if c.Error != "" {
+			found = append(found, alert{"warning", "maintenance", 1, c.Name + " failed and is tried again: " + c.Error})
+		}
+	}
+	return found
 }
 
 const (

@@ -31,6 +31,7 @@ func (s *Service) routes() *gin.Engine {
 	e.Match(get, "/", s.serve(discovery))
 	e.Match(get, "/healthz", s.serve(alive))
 	e.Match(get, "/readyz", s.serve(ready))
+	e.Match(get, "/status", s.serve(serverStatus))
 	e.Match(get, "/api/schema", s.serve(schemaSummary))
 	e.Match(get, "/api/schema/:noun", s.serve(schema))
 

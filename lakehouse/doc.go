@@ -15,12 +15,15 @@
 //     lags, says so, and catches up from the log.
 //  4. A data file is on disk, with its folders, before anything names it, and never changes afterwards. Row content and
 //     order are the log's; no file holds two tenants.
-//  5. A View is immutable, and a tenant's next one replaces it in one step. Every published view's files stay.
+//  5. A View is immutable, and a tenant's next one replaces it in one step. Its files stay until it is released; those of a
+//     snapshot, until an hour after the table has dropped it.
 //  6. An error of one tenant or one table stops neither the others nor the clock; Status shows it and it is tried again.
 //  7. Tables follow their nouns by metadata alone. Files written under any earlier declaration read as the noun is declared
 //     now: a renamed field under its name of today, one that was undeclared or is so again in its column or in _extra.
 //  8. Memory and time are bounded: events held at a time, files of a commit, decoded files kept, the share of a processor
-//     that rewriting noun tables takes.
+//     that rewriting noun tables and maintenance take, snapshots and manifests of a table.
+//  9. Maintenance runs by itself beside publishing. It deletes nothing that metadata, a pinned view or somebody else's work
+//     may need: only files of ours that no snapshot has named for an hour, and what our dead processes left.
 //
-// It does not write logs, answers no queries, and deletes nothing that was ever current.
+// It does not write logs and answers no queries.
 package lakehouse

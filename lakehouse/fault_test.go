@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"headless.ly/catalog"
 	"headless.ly/catalog/fault"
 	"headless.ly/catalog/noun"
@@ -47,8 +49,8 @@ func (f faultFS) Create(name string) (catalog.File, error) {
 	return file, nil
 }
 
-// scenario writes and publishes in several rounds; each round's publish is tried until it succeeds, and after each attempt
-// what is published must be exact.
+// scenario writes, publishes and maintains in several rounds; each round's publish is tried until it succeeds, and after each
+// attempt what is published must be exact.
 func scenario(t *testing.T, l *Lake, log *fakeLog, from, to int) (errs []error) {
 	for round := from; round < to; round++ {
 		for i := range 3 {
@@ -65,6 +67,10 @@ func scenario(t *testing.T, l *Lake, log *fakeLog, from, to int) (errs []error) 
 			if attempt == 8 {
 				t.Fatalf("publish is stuck: %v", err)
 			}
+		}
+		check(t, l, log)
+		if err := l.Maintain(t.Context()); err != nil {
+			errs = append(errs, err)
 		}
 		check(t, l, log)
 	}
@@ -98,8 +104,10 @@ func failAt(t *testing.T, kind fault.Kind, n int) (count int) {
 	}
 	vfs := in.NewVFS(false)
 	defer vfs.Close()
-	cfg := Config{Dir: dir, Nouns: twoNouns(t), Interval: -1, Logger: slog.New(slog.DiscardHandler),
+	cfg := Config{Dir: dir, Nouns: twoNouns(t), Interval: -1, Logger: slog.New(slog.DiscardHandler), KeepFiles: 1,
 		FS: faultFS{in.FS()}, VFS: vfs.Name()}
+	lost := filepath.Join(dir, "warehouse", "iceberg", "contact", "data", "tenant=acme", "contact-7-"+uuid.NewString()+".parquet")
+	putOld(t, lost)
 	in.Arm(fault.Plan{Kind: kind, N: n})
 	log := newFakeLog()
 	l := tryOpen(t, cfg)
@@ -118,6 +126,9 @@ func failAt(t *testing.T, kind fault.Kind, n int) (count int) {
 	l.Start(log)
 	check(t, l, log)
 	scenario(t, l, log, 3, 4)
+	if exists(lost) {
+		t.Error("an orphan is left")
+	}
 	if err := l.Close(); err != nil {
 		t.Errorf("close: %v", err)
 	}
@@ -185,8 +196,9 @@ func stopAt(t *testing.T, n int) (steps int) {
 	}
 	defer os.RemoveAll(dir)
 	crash := newCrash(n)
-	cfg := Config{Dir: dir, Nouns: twoNouns(t), Interval: -1, Logger: slog.New(slog.DiscardHandler)}
+	cfg := Config{Dir: dir, Nouns: twoNouns(t), Interval: -1, Logger: slog.New(slog.DiscardHandler), KeepFiles: 1}
 	prepared := openLake(t, dir, newFakeLog(), withTwoNouns(t)) // tables are made without a crash
+	lost := orphan(t, prepared, "contact")
 	_ = prepared.Close()
 	cfg.Step = crash.step
 	log := newFakeLog()
@@ -209,9 +221,12 @@ func stopAt(t *testing.T, n int) (steps int) {
 	}
 	l := <-opened
 	_ = l.lock.release() // as the kernel does
-	again := openLake(t, dir, log, withTwoNouns(t))
+	again := openLake(t, dir, log, withTwoNouns(t), func(c *Config) { c.KeepFiles = 1 })
 	check(t, again, log)
 	scenario(t, again, log, 3, 5)
+	if exists(lost) {
+		t.Error("an orphan is left")
+	}
 	_ = again.Close()
 	if t.Failed() {
 		t.Fatalf("after a stop at step %d, %s", n, crash.name)

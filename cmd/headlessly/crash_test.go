@@ -25,6 +25,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"headless.ly/cmd/headlessly/server"
 	"headless.ly/lakehouse"
 )
@@ -38,6 +40,7 @@ const (
 	crashClients  = 16
 	crashTenants  = 3
 	crashInterval = 150 * time.Millisecond // between two publishings: every load sees some
+	crashKeep     = 300 * time.Millisecond // files that nothing names are deleted under load
 	foldersLast   = 5                      // runs that one data folder goes through
 	childPatience = 30 * time.Second       // for a start, a step, a kill
 	stopPatience  = 10 * time.Second       // for a stop by SIGTERM
@@ -70,7 +73,7 @@ func serveChild(data string) error {
 	fmt.Sscan(os.Getenv(childSkip), &skip)
 	var heard atomic.Int64
 	srv, err := server.Open(ctx, server.Config{
-		Addr: "127.0.0.1:0", Data: data, Interval: crashInterval,
+		Addr: "127.0.0.1:0", Data: data, Interval: crashInterval, Keep: crashKeep,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Step: func(step string) {
 			if step == os.Getenv(childStep) && heard.Add(1) > skip {
@@ -190,7 +193,28 @@ func blowOf(run int, r *rand.Rand) blow {
 	if run%2 == 0 {
 		return blow{after: time.Duration(r.IntN(1000)) * time.Millisecond, stopping: run%8 == 6}
 	}
-	return blow{step: steps[run/2%len(steps)], skip: r.IntN(12)}
+	b := blow{step: steps[run/2%len(steps)], skip: r.IntN(12)}
+	if strings.HasPrefix(b.step, adopting) {
+		b.skip = 0
+	}
+	return b
+}
+
+// adopting is the step that a server takes only where another has left an orphan: once after its start.
+const adopting = "maintain.adopt"
+
+// leaveOrphan puts a file into the data folder as a server leaves it that ends in the middle of a publish.
+func leaveOrphan(dir string) error {
+	folder := filepath.Join(dir, "warehouse", "iceberg", "contact", "data", "tenant=tenant-0")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	name := filepath.Join(folder, fmt.Sprintf("contact-1-%s.parquet", uuid.New()))
+	if err := os.WriteFile(name, nil, 0o644); err != nil {
+		return err
+	}
+	old := time.Now().Add(-time.Hour)
+	return os.Chtimes(name, old, old)
 }
 
 // crash is the whole test: its counts over all runs.
@@ -256,6 +280,11 @@ func (c *crash) summary(failed int) {
 // run kills a server under load, and holds what is on disk against what its clients were told: in one run of three
 // directly, else after a restart, in which the clients repeat what they had no answer to, and a stop.
 func (c *crash) run(b blow, r *rand.Rand) error {
+	if strings.HasPrefix(b.step, adopting) {
+		if err := leaveOrphan(c.dir); err != nil {
+			return err
+		}
+	}
 	server, err := start(c.dir, b.step, b.skip)
 	if err != nil {
 		return err

@@ -293,6 +293,7 @@ func newNames() *names {
 var (
 	anID     = regexp.MustCompile(`\b(` + prefixes() + `)_([A-Za-z0-9]{12}|[A-Za-z0-9]{8})\b`)
 	aGauge   = regexp.MustCompile(`"(flushedSeq|lagSeconds|sizeBytes|elapsedMs)": [0-9.]+`) // differ with what is published, and with time
+	chores   = regexp.MustCompile(`(?s)"maintenance": \[.*?\n  \]`)                         // run at times of their own
 	aCursor  = regexp.MustCompile(`"cursor": "([^"{]+)"`)
 	aStandIn = regexp.MustCompile(`\{[a-z]+\.[0-9]+\}`)
 )
@@ -332,6 +333,7 @@ func (n *names) stand(text string) string {
 		return n.name(kind, id)
 	})
 	text = aGauge.ReplaceAllString(text, `"$1": 0`)
+	text = chores.ReplaceAllString(text, `"maintenance": []`)
 	return aCursor.ReplaceAllStringFunc(text, func(pair string) string {
 		cursor := aCursor.FindStringSubmatch(pair)[1]
 		return `"cursor": "` + n.name("cursor", cursor) + `"`

@@ -30,7 +30,8 @@ type Config struct {
 	Prepare func(context.Context, *Server) error
 
 	Interval time.Duration    // 1 s between two publishings
-	Step     func(string)     // called at each step of publishing, for tests
+	Keep     time.Duration    // 1 h for which files of the lake stay that nothing names any more
+	Step     func(string)     // called at each step of publishing and maintenance, for tests
 	Hooks    *ingest.Hooks    // none
 	Clock    func() time.Time // time.Now
 	Base     string           // headless.ly: the base domain in $context and links
@@ -106,6 +107,7 @@ func (s *Server) open(ctx context.Context) error {
 	nouns := noun.Core()
 	s.lake, err = lakehouse.Open(ctx, lakehouse.Config{
 		Dir: s.cfg.Data, Nouns: nouns, Interval: s.cfg.Interval, Step: s.cfg.Step, Logger: s.cfg.Logger,
+		KeepFiles: s.cfg.Keep,
 	})
 	if err != nil {
 		return fmt.Errorf("open lake: %w", err)
