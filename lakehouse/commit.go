@@ -266,7 +266,10 @@ func (p *publisher) build(ctx context.Context, ch *change, seqs map[string]int64
 		return err
 	}
 	made.written = append(made.written, side)
-	made.commit.Updates = append(ch.table.restore(t.Metadata()), made.commit.Updates...)
+	if undo := ch.table.restore(t.Metadata()); len(undo) > 0 {
+		p.shop.cfg.Logger.Warn("another program has changed our columns, restoring them", "table", ch.table.Name)
+		made.commit.Updates = append(undo, made.commit.Updates...)
+	}
 	from, until := made.span(t.Metadata())
 	made.name(p.shop.io, side, from, until)
 	staged, err := p.cat.Stage(ctx, made.commit)

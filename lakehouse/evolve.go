@@ -58,6 +58,9 @@ func (l *Lake) evolve(ctx context.Context, loaded []*table.Table) error {
 		}
 		return fmt.Errorf("evolve tables: %w", err)
 	}
+	for _, s := range staged {
+		l.cfg.Logger.Info("table follows its noun", "table", s.Identifier[1], "schema", s.Metadata.CurrentSchema().ID)
+	}
 	for i, t := range l.tables {
 		if loaded[i], err = l.cat.LoadTable(ctx, t.ident); err != nil {
 			return err

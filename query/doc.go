@@ -18,6 +18,7 @@
 //
 // Where interfaces.md 2.5 leaves room:
 //   - {"f": null} is {"f": {"$exists": false}}, and {"f": {"$ne": null}} is {"f": {"$exists": true}}, everywhere.
+//   - A name that a field had before its noun renamed it stands for the field.
 //   - A path over forward relationships is one value; where a target is missing or deleted, the value is absent.
 //   - A path over a reverse relationship is a set. One member has to pass all tests of the field together, $ne and $nin
 //     among them, so an empty set passes none. $not and $exists false are complements of the whole set. A path that ends

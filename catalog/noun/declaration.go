@@ -27,7 +27,7 @@ type Declaration struct {
 	// What the notation does not say.
 	Verbs      map[string]Behavior // by action
 	Also       map[string][]string // enum field: values accepted beyond the enum
-	Was        map[string][]string // field or forward relationship: the names it had before
+	Was        map[string][]string // field or forward relationship: the names it had before; no field may take one of them
 	Collection string              // plural in addresses where it is not the kebab plural of the name
 	IDLength   int                 // random characters of an id; 0 = 8
 }
