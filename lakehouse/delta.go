@@ -36,8 +36,9 @@ func (w *workshop) replaces(from shelf, changes int) bool {
 // delta publishes changes as a file of their rows and as deleted positions of the files that held them before. Nothing else
 // of the table is written, or read but for ids.
 func (w *workshop) delta(ctx context.Context, j *job, r *rewrite, changes map[string]*Event) error {
-	fresh, err := r.table.changed(j.tenant, changes, w.mem)
-	if err != nil {
+	var fresh arrow.RecordBatch
+	decode := func() (err error) { fresh, err = r.table.changed(j.tenant, changes, w.mem); return err }
+	if err := w.compute(decode); err != nil {
 		return err
 	}
 	defer fresh.Release()
@@ -184,5 +185,5 @@ func (w *workshop) appendRows(j *job, r *rewrite, rows arrow.RecordBatch) (icebe
 // writeRows writes rows of a rewrite as one data file.
 func (w *workshop) writeRows(j *job, r *rewrite, rows arrow.RecordBatch) (iceberg.DataFile, error) {
 	p := placement{tenant: j.tenant, name: fmt.Sprintf("%s-%d-%s.parquet", r.table.Name, r.to.seq, uuid.New())}
-	return r.table.writeFile(w.io, w.location(r.table), p, rows, w.mem)
+	return w.write(r.table, p, rows)
 }

@@ -104,9 +104,27 @@ type workshop struct {
 	cache *cache
 	pace  *pace
 	mem   memory.Allocator
+	turns chan struct{} // one for each goroutine that may compute at a time
 
 	positions *kept[*positions]      // by data file
 	deleted   *kept[*roaring.Bitmap] // by position-delete file
+}
+
+// compute runs f in its turn. Preparing takes half of the processors at most, however many tenants it does at once: the
+// writes go on meanwhile, and what waits for the disk needs no processor.
+func (w *workshop) compute(f func() error) error {
+	w.turns <- struct{}{}
+	defer func() { <-w.turns }()
+	return f()
+}
+
+// write makes a durable file of rows.
+func (w *workshop) write(t *Table, p placement, rows arrow.RecordBatch) (file iceberg.DataFile, err error) {
+	var e *encoded
+	if err := w.compute(func() (err error) { e, err = t.encodeRows(rows, w.mem); return err }); err != nil {
+		return nil, err
+	}
+	return t.storeFile(w.io, w.location(t), p, e)
 }
 
 // remove removes files that nothing names.
@@ -263,11 +281,12 @@ func byDay(events []*Event) [][]*Event {
 }
 
 func (w *workshop) writeDay(tenant string, events []*Event) (iceberg.DataFile, error) {
-	rows := w.event.eventRows(tenant, events, w.mem)
+	var rows arrow.RecordBatch
+	_ = w.compute(func() error { rows = w.event.eventRows(tenant, events, w.mem); return nil }) // cannot fail
 	defer rows.Release()
 	p := placement{tenant: tenant, date: arrow.Date32(dayOf(events[0])),
 		name: fmt.Sprintf("events-%d-%d-%s.parquet", events[0].Seq, events[len(events)-1].Seq, uuid.New())}
-	return w.event.writeFile(w.io, w.location(w.event), p, rows, w.mem)
+	return w.write(w.event, p, rows)
 }
 
 func (w *workshop) location(t *Table) string { return w.root + "/" + t.Name }
@@ -328,8 +347,8 @@ func (w *workshop) replace(ctx context.Context, j *job, r *rewrite, changes map[
 	if old != nil {
 		defer old.Release()
 	}
-	r.rows, err = r.table.merge(j.tenant, old, changes, w.mem)
-	if err != nil {
+	merge := func() (err error) { r.rows, err = r.table.merge(j.tenant, old, changes, w.mem); return err }
+	if err := w.compute(merge); err != nil {
 		return err
 	}
 	for _, f := range r.from.files {

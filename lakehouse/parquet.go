@@ -1,6 +1,7 @@
 package lakehouse
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -97,7 +98,36 @@ func (p placement) uri(t *Table, location string) string {
 func (t *Table) writeFile(
 	x *catalog.IO, location string, p placement, rows arrow.RecordBatch, mem memory.Allocator,
 ) (iceberg.DataFile, error) {
-	return t.fillFile(x, location, p, rows.NumRows(), func(w *pqarrow.FileWriter) error { return w.Write(rows) }, mem)
+	e, err := t.encodeRows(rows, mem)
+	if err != nil {
+		return nil, err
+	}
+	return t.storeFile(x, location, p, e)
+}
+
+// encoded is a data file in memory.
+type encoded struct {
+	bytes  []byte
+	footer any
+}
+
+// encodeRows makes a data file of rows in memory.
+func (t *Table) encodeRows(rows arrow.RecordBatch, mem memory.Allocator) (*encoded, error) {
+	var b bytes.Buffer
+	footer, err := t.encode(&b, rows.NumRows(), func(w *pqarrow.FileWriter) error { return w.Write(rows) }, mem)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", t.Name, err)
+	}
+	return &encoded{b.Bytes(), footer}, nil
+}
+
+// storeFile writes an encoded data file durably and describes it to Iceberg.
+func (t *Table) storeFile(x *catalog.IO, location string, p placement, e *encoded) (iceberg.DataFile, error) {
+	uri := p.uri(t, location)
+	if err := x.WriteFile(uri, e.bytes); err != nil {
+		return nil, fmt.Errorf("write %s: %w", filepath.Base(uri), err)
+	}
+	return t.describe(x, uri, p, e.footer, int64(len(e.bytes)))
 }
 
 // fillFile writes one durable data file, of which fill writes the rows, about so many, and describes it to Iceberg.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -50,6 +51,7 @@ func newPublisher(l *Lake, log Log) *publisher {
 	shop := &workshop{
 		cfg: l.cfg, log: log, io: l.cat.IO(), root: l.cat.Location(), event: l.tables[0], nouns: map[string]*Table{},
 		cache: newCache(l.cfg.MergeCacheBytes), pace: newPace(l.cfg.RewriteShare, rewriteBurst), mem: l.mem,
+		turns:     make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 		positions: newKept[*positions](l.cfg.PositionBytes), deleted: newKept[*roaring.Bitmap](l.cfg.PositionBytes / 4),
 	}
 	for _, t := range l.tables[1:] {
