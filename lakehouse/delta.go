@@ -38,7 +38,7 @@ func (w *workshop) replaces(from shelf, changes int) bool {
 func (w *workshop) delta(ctx context.Context, j *job, r *rewrite, changes map[string]*Event) error {
 	var fresh arrow.RecordBatch
 	decode := func() (err error) { fresh, err = r.table.changed(j.tenant, changes, w.mem); return err }
-	if err := w.compute(decode); err != nil {
+	if err := w.compute(&r.cost, decode); err != nil {
 		return err
 	}
 	defer fresh.Release()
@@ -185,5 +185,10 @@ func (w *workshop) appendRows(j *job, r *rewrite, rows arrow.RecordBatch) (icebe
 // writeRows writes rows of a rewrite as one data file.
 func (w *workshop) writeRows(j *job, r *rewrite, rows arrow.RecordBatch) (iceberg.DataFile, error) {
 	p := placement{tenant: j.tenant, name: fmt.Sprintf("%s-%d-%s.parquet", r.table.Name, r.to.seq, uuid.New())}
-	return w.write(r.table, p, rows)
+	var e *encoded
+	encode := func() (err error) { e, err = r.table.encodeRows(rows, w.mem); return err }
+	if err := w.compute(&r.cost, encode); err != nil {
+		return nil, err
+	}
+	return r.table.storeFile(w.io, w.location(r.table), p, e)
 }

@@ -47,6 +47,7 @@ type rewrite struct {
 	removes  []string           // locations of those of from that are no more
 	rows     arrow.RecordBatch  // of the one file, where it is written anew
 	err      error              // why it is not done, if that is an error
+	cost     time.Duration      // of computing
 }
 
 // postpone leaves the table where it stands. That it lags is recorded in the same commit as the events. What was written is
@@ -110,21 +111,13 @@ type workshop struct {
 	deleted   *kept[*roaring.Bitmap] // by position-delete file
 }
 
-// compute runs f in its turn. Preparing takes half of the processors at most, however many tenants it does at once: the
-// writes go on meanwhile, and what waits for the disk needs no processor.
-func (w *workshop) compute(f func() error) error {
+// compute runs f in its turn and adds to cost how long it took. Preparing takes half of the processors at most, however many
+// tenants it does at once: the writes go on meanwhile, and what waits for the disk needs no processor.
+func (w *workshop) compute(cost *time.Duration, f func() error) error {
 	w.turns <- struct{}{}
-	defer func() { <-w.turns }()
+	began := time.Now()
+	defer func() { *cost += time.Since(began); <-w.turns }()
 	return f()
-}
-
-// write makes a durable file of rows.
-func (w *workshop) write(t *Table, p placement, rows arrow.RecordBatch) (file iceberg.DataFile, err error) {
-	var e *encoded
-	if err := w.compute(func() (err error) { e, err = t.encodeRows(rows, w.mem); return err }); err != nil {
-		return nil, err
-	}
-	return t.storeFile(w.io, w.location(t), p, e)
 }
 
 // remove removes files that nothing names.
@@ -281,12 +274,19 @@ func byDay(events []*Event) [][]*Event {
 }
 
 func (w *workshop) writeDay(tenant string, events []*Event) (iceberg.DataFile, error) {
-	var rows arrow.RecordBatch
-	_ = w.compute(func() error { rows = w.event.eventRows(tenant, events, w.mem); return nil }) // cannot fail
-	defer rows.Release()
 	p := placement{tenant: tenant, date: arrow.Date32(dayOf(events[0])),
 		name: fmt.Sprintf("events-%d-%d-%s.parquet", events[0].Seq, events[len(events)-1].Seq, uuid.New())}
-	return w.write(w.event, p, rows)
+	var e *encoded
+	err := w.compute(new(time.Duration), func() (err error) {
+		rows := w.event.eventRows(tenant, events, w.mem)
+		defer rows.Release()
+		e, err = w.event.encodeRows(rows, w.mem)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return w.event.storeFile(w.io, w.location(w.event), p, e)
 }
 
 func (w *workshop) location(t *Table) string { return w.root + "/" + t.Name }
@@ -304,14 +304,13 @@ func (w *workshop) rewrite(ctx context.Context, j *job, name string, changes map
 		r.postpone(j.from.seq, nil)
 		return r
 	}
-	cost, err := timed(func() error { return w.bring(ctx, j, r, changes) })
-	if err != nil {
+	if err := w.bring(ctx, j, r, changes); err != nil {
 		w.remove(r.locations())
 		r.postpone(j.from.seq, err)
 		w.pace.hold(key, time.Now().Add(w.cfg.ErrorDelay))
 		return r
 	}
-	w.pace.spent(key, cost, time.Now())
+	w.pace.spent(key, r.cost, time.Now())
 	return r
 }
 
@@ -348,7 +347,7 @@ func (w *workshop) replace(ctx context.Context, j *job, r *rewrite, changes map[
 		defer old.Release()
 	}
 	merge := func() (err error) { r.rows, err = r.table.merge(j.tenant, old, changes, w.mem); return err }
-	if err := w.compute(merge); err != nil {
+	if err := w.compute(&r.cost, merge); err != nil {
 		return err
 	}
 	for _, f := range r.from.files {

@@ -1,14 +1,13 @@
 package lakehouse
 
 import (
-	"runtime"
 	"sync"
 	"time"
 )
 
 // pace keeps the rewriting of noun tables within a share of one processor: in all by tokens (seconds of work that may be
-// done now), and for each (tenant, noun) by a time before which it is not rewritten again. Work is processor time: what a
-// rewrite waits for the disk slows nobody. It is safe for concurrent use.
+// done now), and for each (tenant, noun) by a time before which it is not rewritten again. Work is computing: what a rewrite
+// waits for the disk slows nobody. It is safe for concurrent use.
 type pace struct {
 	share float64 // seconds of work per second
 	burst float64 // tokens that may be saved up
@@ -82,13 +81,4 @@ func (p *pace) hold(key paceKey, until time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.due[key] = until
-}
-
-// timed runs f on a thread of its own and gives the processor time that it took there.
-func timed(f func() error) (cost time.Duration, err error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	began := threadTime()
-	err = f()
-	return threadTime() - began, err
 }
