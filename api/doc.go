@@ -9,10 +9,14 @@
 //  1. Whatever arrives is answered in JSON, failures with the documented error object, panics included.
 //  2. A write is answered after it is durable; a failed answer to a write means that it left nothing behind, except
 //     outcome_unknown, which says so.
-//  3. A tenant's name is checked before anything else sees it. One request touches one tenant.
+//  3. A tenant's name is checked before anything else sees it. One request touches one tenant; /analytics/query alone reads
+//     several, and every call of it is logged.
 //  4. Stored documents are passed on byte for byte, with $context added: numbers keep their digits, members their order.
 //  5. Bodies, rows, groups of an import and waiting times are bounded by named limits in Config.
 //  6. Each answer from data says at which seq it was read (X-Seq) and, of reads, in which mode (X-Consistency).
+//  7. Results of SQL are streamed as the client takes them, in the format it accepts. A failure before the first bytes are sent
+//     is an error answer; later the connection is cut, so that half an answer is never taken for a whole one. X-Truncated says
+//     that rows were left out, as a trailer where the header is gone.
 //
 // It checks no credentials yet (open mode): whoever serves the Handler must do so on loopback addresses only. It does not
 // listen, and it owns none of the parts it is given.

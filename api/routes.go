@@ -35,6 +35,8 @@ func (s *Service) routes() *gin.Engine {
 	e.Match(get, "/api/schema", s.serve(schemaSummary))
 	e.Match(get, "/api/schema/:noun", s.serve(schema))
 
+	e.POST("/analytics/query", s.serve(analytics))
+
 	tenant := e.Group("/~:tenant")
 	tenant.Match(get, "/status", s.serve(status))
 	tenant.Match(get, "/nouns", s.serve(schemas))

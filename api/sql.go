@@ -22,6 +22,7 @@ type sqlRequest struct {
 	query.SQL
 	whole  bool // truncate: false
 	format format.Format
+	across map[string]time.Duration // of a statement over several tenants: the freshness of its tables
 }
 
 // runSQL: GET and POST /sql
@@ -54,9 +55,8 @@ func (r *request) sqlRequest() (sqlRequest, error) {
 	if r.c.Request.Method == http.MethodPost {
 		err = r.readStatement(&q)
 	}
-	q.format = format.ForAccept(strings.Join(r.c.Request.Header["Accept"], ","))
-	if q.format == format.JSON && v.Get("rows") == "objects" {
-		q.format = format.Objects
+	if err == nil {
+		q.format, err = r.resultFormat()
 	}
 	return q, err
 }
@@ -227,6 +227,9 @@ const truncated = "X-Truncated"
 func (r *request) sendResult(result *query.Result, q sqlRequest, start time.Time) error {
 	r.readAt(result.At)
 	h := r.c.Writer.Header()
+	if q.across != nil { // each tenant has a seq of its own
+		h.Del("X-Seq")
+	}
 	h["Content-Type"] = []string{q.format.ContentType()}
 	out := &lateWriter{to: r.c.Writer, most: maxLateBytes, limit: maxResultBytes}
 	if q.whole {
@@ -269,9 +272,13 @@ func (r *request) encode(result *query.Result, q sqlRequest, out *lateWriter, st
 	if out.full {
 		result.Truncated = true
 	}
-	return enc.Close(format.Summary{
+	end := format.Summary{
 		Rows: result.Rows(), Truncated: result.Truncated, Limit: result.Limit, Seq: result.Seq, AsOf: result.AsOf, Elapsed: time.Since(start),
-	})
+	}
+	if q.across != nil {
+		end.Seqs, end.Freshness = result.Seqs, q.across
+	}
+	return enc.Close(end)
 }
 
 // lateWriter sends the header of an answer only when some of the body is there, so that what fails early can still be said.

@@ -251,3 +251,21 @@ func (l *Lake) Folders(tenant string) []string {
 	}
 	return folders
 }
+
+// Freshness gives when the current snapshot of each of some tables was made; a table without one is left out.
+func (l *Lake) Freshness(ctx context.Context, tables []string) (map[string]time.Time, error) {
+	out := map[string]time.Time{}
+	for _, t := range l.tables {
+		if !slices.Contains(tables, t.Name) {
+			continue
+		}
+		loaded, err := l.cat.LoadTable(ctx, t.ident)
+		if err != nil {
+			return nil, fmt.Errorf("freshness of %s: %w", t.Name, err)
+		}
+		if s := loaded.CurrentSnapshot(); s != nil {
+			out[t.Name] = time.UnixMilli(s.TimestampMs)
+		}
+	}
+	return out, nil
+}

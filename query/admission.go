@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 
 	"headless.ly/catalog/noun"
@@ -36,6 +37,20 @@ type admitted struct {
 	text   string // of a kindExplain and kindAnalyze, what is explained
 	before int    // bytes of the caller's statement in front of text
 	tables map[string]named
+}
+
+// tableNames lists the tables of the lake that a statement reads, sorted.
+func (a admitted) tableNames() []string {
+	var names []string
+	for _, t := range a.tables {
+		if t.noun == nil || t.noun.Name == analyticsNoun {
+			names = append(names, tableEvents)
+		} else {
+			names = append(names, t.noun.Table())
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // named is what a name in a statement stands for.

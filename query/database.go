@@ -27,8 +27,7 @@ type database struct {
 	used    time.Time // likewise
 	retired bool      // likewise: closed by its last user
 
-	rows   atomic.Int64 // in segments
-	tables atomic.Int64 // numbers table names
+	rows *atomic.Int64 // in segments
 
 	once sync.Once
 	err  error // of opening
@@ -39,14 +38,37 @@ type database struct {
 	feeds map[feedKey]*feed
 
 	foreign *semaphore.Weighted // the tenant's own statements: one at a time
+
+	members map[string]*database // of the operators' database, guarded by mu: what is fed from each tenant's log
 }
 
 func newDatabase(e *Engine, tenant string) *database {
-	d := &database{engine: e, tenant: tenant, feeds: map[feedKey]*feed{}, foreign: semaphore.NewWeighted(1)}
+	d := &database{engine: e, tenant: tenant, rows: new(atomic.Int64), feeds: map[feedKey]*feed{}, foreign: semaphore.NewWeighted(1)}
 	if e.cfg.TempDir != "" { // of its own: DuckDB's names are the same in every database
 		d.temp = filepath.Join(e.cfg.TempDir, "duckdb-"+strconv.FormatInt(e.opened.Add(1), 10))
 	}
 	return d
+}
+
+// operators stands for all tenants: the database that operators' statements run in. It is no tenant's name.
+const operators = "*"
+
+// member gives the part of the operators' database that is fed from one tenant's log.
+func (d *database) member(tenant string) *database {
+	if d.tenant != operators {
+		return d
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m, ok := d.members[tenant]
+	if !ok {
+		m = &database{engine: d.engine, tenant: tenant, rows: d.rows, duck: d.duck, idle: d.idle, feeds: map[feedKey]*feed{}}
+		if d.members == nil {
+			d.members = map[string]*database{}
+		}
+		d.members[tenant] = m
+	}
+	return m
 }
 
 // open starts DuckDB on first use and locks it in.
@@ -138,7 +160,7 @@ var errClosed = errors.New("the database is closed")
 // folders are what the database may read, as SQL texts. Each ends in a slash: DuckDB compares beginnings.
 func (d *database) folders() []string {
 	folders := []string{d.engine.cfg.Warehouse}
-	if d.engine.cfg.Folders != nil {
+	if d.engine.cfg.Folders != nil && d.tenant != operators {
 		folders = d.engine.cfg.Folders(d.tenant)
 	}
 	for i, f := range folders {

@@ -2,8 +2,12 @@
 //
 // A Reader chooses the instant, finds which entities answer, and fetches their documents. An Engine knows which rows
 // answer: it holds one in-memory DuckDB database per tenant and runs SQL over what the lake has published (Parquet files)
-// and what it has not yet (the tail, fed from the tenant's log). The engine answers with ids and sequence numbers only; the
-// documents are then read from the log by sequence number, so an answer is byte for byte what was written.
+// and what it has not yet (the tail, fed from the tenant's log). For lists the engine answers with ids and sequence numbers
+// only; the documents are then read from the log by sequence number, so an answer is byte for byte what was written.
+//
+// An Aggregate computes metrics by group in one statement, of one instant or of a series of them. A SQL statement is a
+// tenant's own text: it is admitted by its syntax tree, then run in the tenant's database over temporary views of the files,
+// tails and histories it names, and its rows are given as they are computed (package format writes them).
 //
 // Promises:
 //  1. Every answer is the tenant's state at exactly one sequence number, which it names; all nouns an answer touches are
@@ -14,7 +18,12 @@
 //  4. Pages of one cursor never repeat nor skip a row that was not itself changed between them.
 //  5. Whatever a caller sends is answered by a *problem.Problem with a documented code; other errors are failures of ours,
 //     or the context's.
-//  6. Everything held is bounded: databases, rows of tails and histories, running queries, filters, pages, time.
+//  6. A tenant's own statement only reads, and only the tenant's tables: what admission does not know is never prepared. Its
+//     database may read the tenant's folders and nothing else, cannot be configured, and has bounds on memory, threads, spilled
+//     bytes, time and rows; one statement of a tenant runs at a time. No error names a path or another tenant. What one call of
+//     a function may make is bounded; beyond that only the process's memory bounds text, and statements are cancelled when
+//     that is used up.
+//  7. Everything held is bounded: databases, rows of tails and histories, running queries, filters, pages, time.
 //
 // Where interfaces.md 2.5 leaves room:
 //   - {"f": null} is {"f": {"$exists": false}}, and {"f": {"$ne": null}} is {"f": {"$exists": true}}, everywhere.
@@ -26,6 +35,9 @@
 //   - Booleans have no order. Instants are compared to the microsecond, a date as the midnight UTC that begins it.
 //   - Undeclared fields and json compare by JSON type. Objects and arrays are equal by their text: the order of members
 //     counts. A path part that is a number indexes an array.
+//   - Buckets of hours and minutes are cut where clocks of the zone show them; an hour that comes twice is two buckets.
+//   - A series reads what relationships lead to as of the same instants. Without groups it has a result for each instant.
+//   - Columns of a SQL result have names of their own: a, a_1. EXPLAIN gives the plan as JSON, without what tells of files.
 //   - Relevance counts the pairs of a search term and a field in which it begins a word.
 //
 // What it does not do: write, parse HTTP, check credentials.

@@ -80,6 +80,7 @@ type Engine struct {
 	feeding *semaphore.Weighted // reads of logs into tables
 
 	opened  atomic.Int64 // numbers databases
+	tables  atomic.Int64 // numbers tables of databases
 	closing chan struct{}
 	sweeper sync.WaitGroup
 

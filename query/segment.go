@@ -52,7 +52,7 @@ func (d *database) newSegment(ctx context.Context, key feedKey, after int64) (*s
 }
 
 func (d *database) nameSegment(table *schema, after int64) *segment {
-	name := table.name + "/" + strconv.FormatInt(d.tables.Add(1), 10)
+	name := table.name + "/" + strconv.FormatInt(d.engine.tables.Add(1), 10)
 	return &segment{table: quoteName(name), schema: table, after: after, floor: after, fed: after}
 }
 

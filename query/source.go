@@ -55,7 +55,7 @@ func versionsAt(g *segment, upto int64) string {
 
 // define makes what an admitted statement names known to a connection, under the names it uses. What it names stays until
 // release.
-func (d *database) define(ctx context.Context, conn *duck.Conn, in scope, tables map[string]named) (release func(), err error) {
+func (d *database) define(ctx context.Context, conn *duck.Conn, in []scope, tables map[string]named) (release func(), err error) {
 	var releases []func()
 	release = func() {
 		for _, free := range releases {
@@ -63,10 +63,8 @@ func (d *database) define(ctx context.Context, conn *duck.Conn, in scope, tables
 		}
 	}
 	for name, n := range tables {
-		rows, free, err := d.source(ctx, in, n)
-		if free != nil {
-			releases = append(releases, free)
-		}
+		rows, free, err := d.sources(ctx, in, n)
+		releases = append(releases, free...)
 		if err == nil {
 			err = conn.Exec(ctx, definition(name, n.form, rows))
 		}
@@ -76,6 +74,24 @@ func (d *database) define(ctx context.Context, conn *duck.Conn, in scope, tables
 		}
 	}
 	return release, nil
+}
+
+// sources gives the SELECT behind a name; for operators of all the tenants they ask for, whose names are its first column.
+func (d *database) sources(ctx context.Context, in []scope, n named) (rows string, releases []func(), err error) {
+	parts := make([]string, len(in))
+	for i, one := range in {
+		rows, free, err := d.member(one.tenant).source(ctx, one, n)
+		if free != nil {
+			releases = append(releases, free)
+		}
+		if err != nil {
+			return "", releases, err
+		}
+		if parts[i] = rows; d.tenant == operators {
+			parts[i] = "select " + quoteText(one.tenant) + " as tenant, * from (" + rows + ")"
+		}
+	}
+	return strings.Join(parts, " union all "), releases, nil
 }
 
 func definition(name string, f form, rows string) string {

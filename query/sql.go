@@ -67,7 +67,9 @@ type Result struct {
 	At
 	Columns   []duck.Column // names are unique; every type is Readable, or a Decimal
 	Limit     int
-	Truncated bool // there were more rows than Limit; known when Next has given io.EOF
+	Seqs      map[string]int64 // by tenant
+	Tables    []string         // the nouns' tables that were read, and events
+	Truncated bool             // there were more rows than Limit; known when Next has given io.EOF
 
 	engine  *Engine
 	d       *database
@@ -81,11 +83,30 @@ type Result struct {
 
 // SQL runs one statement that only reads, over the tables of analytics.md 1 at one instant. Errors are problems; of a
 // statement that is refused, invalid_sql. The context has to live until the result is closed.
-func (r *Reader) SQL(ctx context.Context, tenant string, q SQL) (_ *Result, err error) {
+func (r *Reader) SQL(ctx context.Context, tenant string, q SQL) (*Result, error) {
+	return r.statement(ctx, tenant, []string{tenant}, q)
+}
+
+// maxTenants bounds the tenants of one statement of operators.
+const maxTenants = 1000
+
+// Across runs one statement as SQL does, over the tables of several tenants, which have a column tenant in front. Each tenant is
+// read at one seq of its own; Result.Seqs says which. It is for operators.
+func (r *Reader) Across(ctx context.Context, tenants []string, q SQL) (*Result, error) {
+	if len(tenants) == 0 || len(tenants) > maxTenants {
+		p := problem.New(problem.LimitExceeded, "tenants are 1 to %d", maxTenants)
+		p.Field = "tenants"
+		return nil, p
+	}
+	return r.statement(ctx, operators, tenants, q)
+}
+
+// statement runs a statement in a database, over some tenants.
+func (r *Reader) statement(ctx context.Context, database string, tenants []string, q SQL) (_ *Result, err error) {
 	if err := q.check(); err != nil {
 		return nil, err
 	}
-	res := &Result{Limit: q.Limit, engine: r.engine, caller: ctx, timeout: q.Timeout}
+	res := &Result{Limit: q.Limit, Seqs: map[string]int64{}, engine: r.engine, caller: ctx, timeout: q.Timeout}
 	r.engine.bound(res, q.Timeout)
 	defer func() {
 		if err != nil {
@@ -93,17 +114,37 @@ func (r *Reader) SQL(ctx context.Context, tenant string, q SQL) (_ *Result, err 
 			res.Close()
 		}
 	}()
-	if res.d, err = r.engine.acquire(tenant); err != nil {
-		return nil, err
-	}
-	res.after(func() { r.engine.release(res.d) })
-	view := r.lake.Pin(tenant) // before the head is read
-	res.after(view.Release)
-	res.At, err = r.fix(res.ctx, tenant, Options{Strong: q.Strong, AsOf: q.AsOf, MinSeq: q.MinSeq}, r.now())
+	d, err := r.engine.acquire(database)
 	if err != nil {
 		return nil, err
 	}
-	return res, res.start(scope{tenant, view, res.Seq}, q)
+	res.d = d
+	res.after(func() { r.engine.release(d) })
+	scopes, err := r.scopes(res, tenants, q)
+	if err != nil {
+		return nil, err
+	}
+	return res, res.start(scopes, q)
+}
+
+// scopes pins what is published of each tenant, then fixes the instants: the heads are at or behind what is published.
+func (r *Reader) scopes(res *Result, tenants []string, q SQL) ([]scope, error) {
+	scopes := make([]scope, len(tenants))
+	for i, tenant := range tenants {
+		view := r.lake.Pin(tenant)
+		res.after(view.Release)
+		scopes[i] = scope{tenant: tenant, view: view}
+	}
+	now := r.now()
+	for i := range scopes {
+		at, err := r.fix(res.ctx, scopes[i].tenant, Options{Strong: q.Strong, AsOf: q.AsOf, MinSeq: q.MinSeq}, now)
+		if err != nil {
+			return nil, err
+		}
+		scopes[i].seq, res.At = at.Seq, at
+		res.Seqs[scopes[i].tenant] = at.Seq
+	}
+	return scopes, nil
 }
 
 // errMemory is why a statement is cancelled when the process has too much memory.
@@ -129,7 +170,7 @@ func (e *Engine) bound(r *Result, timeout time.Duration) {
 func (r *Result) after(f func()) { r.free = append(r.free, f) }
 
 // start admits the statement, defines what it names and runs it.
-func (r *Result) start(in scope, q SQL) error {
+func (r *Result) start(in []scope, q SQL) error {
 	for _, turns := range []*semaphore.Weighted{r.d.foreign, r.engine.foreign} { // the tenant's first: it holds up no other
 		leave, err := admit(r.ctx, turns, r.engine.cfg.QueueTimeout)
 		if err != nil {
@@ -146,6 +187,7 @@ func (r *Result) start(in scope, q SQL) error {
 	if err != nil {
 		return err
 	}
+	r.Tables = a.tableNames()
 	release, err := r.d.define(r.ctx, conn, in, a.tables)
 	if err != nil {
 		return err
@@ -346,7 +388,7 @@ func (r *Result) explain(err error) error {
 		return p
 	}
 	failure, ok := errors.AsType[*duck.Error](err)
-	if !ok {
+	if !ok || r.d == nil {
 		return err
 	}
 	switch failure.Kind {

@@ -59,6 +59,10 @@ type Summary struct {
 	Seq       int64
 	AsOf      *time.Time
 	Elapsed   time.Duration
+
+	// Of a statement over several tenants, instead of Seq: the seq of each, and how old what is published of each table is.
+	Seqs      map[string]int64
+	Freshness map[string]time.Duration
 }
 
 // Encoder writes one result. It does not close the writer.

@@ -3,8 +3,10 @@ package format
 import (
 	"encoding/base64"
 	"io"
+	"maps"
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"time"
 
@@ -53,8 +55,7 @@ func appendTail(b []byte, s Summary) []byte {
 		b = append(b, `,"limit":`...)
 		b = strconv.AppendInt(b, int64(s.Limit), 10)
 	}
-	b = append(b, `,"seq":`...)
-	b = strconv.AppendInt(b, s.Seq, 10)
+	b = appendSeqs(b, s)
 	b = append(b, `,"asOf":`...)
 	if s.AsOf == nil {
 		b = append(b, "null"...)
@@ -63,6 +64,30 @@ func appendTail(b []byte, s Summary) []byte {
 	}
 	b = append(b, `,"elapsedMs":`...)
 	b = strconv.AppendFloat(b, float64(s.Elapsed.Microseconds())/1000, 'f', -1, 64)
+	return append(b, '}')
+}
+
+// appendSeqs appends at which seq the rows were read.
+func appendSeqs(b []byte, s Summary) []byte {
+	if s.Seqs == nil {
+		return strconv.AppendInt(append(b, `,"seq":`...), s.Seq, 10)
+	}
+	b = append(b, `,"seqs":{`...)
+	for i, tenant := range slices.Sorted(maps.Keys(s.Seqs)) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendText(b, tenant), ':')
+		b = strconv.AppendInt(b, s.Seqs[tenant], 10)
+	}
+	b = append(b, `},"freshness":{`...)
+	for i, table := range slices.Sorted(maps.Keys(s.Freshness)) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendText(b, table), `:{"ageMs":`...)
+		b = append(strconv.AppendInt(b, s.Freshness[table].Milliseconds(), 10), '}')
+	}
 	return append(b, '}')
 }
 

@@ -219,7 +219,7 @@ func runBlock(t *testing.T, w *world, n *names, block string) string {
 var headerLine = regexp.MustCompile(`^[A-Z][A-Za-z-]*: `)
 
 // asks are the paths of questions that come as a POST.
-var asks = regexp.MustCompile(`/(sql|aggregate)(\?|$)`)
+var asks = regexp.MustCompile(`/(sql|aggregate|analytics/query)(\?|$)`)
 
 // checkHeads holds the promise that what fails or reads changes nothing, and that one write is one event.
 func checkHeads(t *testing.T, x exchange, a answer, before, after map[string]int64) {
@@ -292,8 +292,9 @@ func newNames() *names {
 
 var (
 	anID     = regexp.MustCompile(`\b(` + prefixes() + `)_([A-Za-z0-9]{12}|[A-Za-z0-9]{8})\b`)
-	aGauge   = regexp.MustCompile(`"(flushedSeq|lagSeconds|sizeBytes|elapsedMs)": [0-9.]+`) // differ with what is published, and with time
-	chores   = regexp.MustCompile(`(?s)"maintenance": \[.*?\n  \]`)                         // run at times of their own
+	aGauge   = regexp.MustCompile(`"(flushedSeq|lagSeconds|sizeBytes|elapsedMs)": [0-9.]+`)            // differ with what is published, and with time
+	chores   = regexp.MustCompile(`(?s)"maintenance": \[.*?\n  \]`)                                    // run at times of their own
+	anAge    = regexp.MustCompile(`"freshness": \{(?:\s*"[a-z]+": \{\s*"ageMs": [0-9]+\s*\},?)*\s*\}`) // likewise
 	aCursor  = regexp.MustCompile(`"cursor": "([^"{]+)"`)
 	aStandIn = regexp.MustCompile(`\{[a-z]+\.[0-9]+\}`)
 )
@@ -334,6 +335,7 @@ func (n *names) stand(text string) string {
 	})
 	text = aGauge.ReplaceAllString(text, `"$1": 0`)
 	text = chores.ReplaceAllString(text, `"maintenance": []`)
+	text = anAge.ReplaceAllString(text, `"freshness": {}`)
 	return aCursor.ReplaceAllStringFunc(text, func(pair string) string {
 		cursor := aCursor.FindStringSubmatch(pair)[1]
 		return `"cursor": "` + n.name("cursor", cursor) + `"`
