@@ -1,6 +1,7 @@
 package lakehouse
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -58,41 +59,53 @@ func scenario(t *testing.T, l *Lake, log *fakeLog, from, to int) (errs []error) 
 			log.contact("birch", i, fmt.Sprint("round ", round))
 		}
 		log.write("acme", "Deal", "deal_00000001", []string{"create", "update", "delete"}[round%3], `"name":"deal","value":7`)
-		for attempt := 0; ; attempt++ {
-			err := l.Publish(t.Context())
-			if err == nil {
-				break
-			}
-			errs = append(errs, err)
-			if attempt == 8 {
-				t.Fatalf("publish is stuck: %v", err)
-			}
-		}
+		errs = append(errs, until(t, l.Publish)...)
 		check(t, l, log)
-		if err := l.Maintain(t.Context()); err != nil {
-			errs = append(errs, err)
-		}
+		errs = append(errs, until(t, l.Maintain)...)
 		check(t, l, log)
 	}
 	return errs
 }
 
-// TestFailures makes the n-th operation on the disk fail, for every kind of failure and many n, during opening and
-// publishing. Nothing may be lost or doubled, and publishing must go on.
-func TestFailures(t *testing.T) {
-	for _, kind := range fault.Kinds() {
-		t.Run(string(kind), func(t *testing.T) {
-			count := failAt(t, kind, 0)
-			step := stride(t, count, 12)
-			for n := 1; n <= count; n += step {
-				failAt(t, kind, n)
-			}
-		})
+// until tries until it succeeds.
+func until(t *testing.T, try func(context.Context) error) (errs []error) {
+	t.Helper()
+	for attempt := 0; ; attempt++ {
+		err := try(t.Context())
+		if err == nil {
+			return errs
+		}
+		errs = append(errs, err)
+		if attempt == 8 {
+			t.Fatalf("stuck: %v", err)
+		}
 	}
 }
 
+// bothWays runs a test with noun tables that are written anew, and with deltas to them that are put together.
+func bothWays(t *testing.T, run func(*testing.T, func(*Config))) {
+	t.Run("replace", func(t *testing.T) { run(t, func(*Config) {}) })
+	t.Run("delta", func(t *testing.T) { run(t, withCompaction) })
+}
+
+// TestFailures makes the n-th operation on the disk fail, for every kind of failure and many n, during opening and
+// publishing. Nothing may be lost or doubled, and publishing must go on.
+func TestFailures(t *testing.T) {
+	bothWays(t, func(t *testing.T, change func(*Config)) {
+		for _, kind := range fault.Kinds() {
+			t.Run(string(kind), func(t *testing.T) {
+				count := failAt(t, change, kind, 0)
+				step := stride(t, count, 6)
+				for n := 1; n <= count; n += step {
+					failAt(t, change, kind, n)
+				}
+			})
+		}
+	})
+}
+
 // failAt runs the scenario with the n-th operation failing, and tells how many operations there are.
-func failAt(t *testing.T, kind fault.Kind, n int) (count int) {
+func failAt(t *testing.T, change func(*Config), kind fault.Kind, n int) (count int) {
 	dir, err := os.MkdirTemp("", "lake")
 	if err != nil {
 		t.Fatal(err)
@@ -106,6 +119,7 @@ func failAt(t *testing.T, kind fault.Kind, n int) (count int) {
 	defer vfs.Close()
 	cfg := Config{Dir: dir, Nouns: twoNouns(t), Interval: -1, Logger: slog.New(slog.DiscardHandler), KeepFiles: 1,
 		FS: faultFS{in.FS()}, VFS: vfs.Name()}
+	change(&cfg)
 	lost := filepath.Join(dir, "warehouse", "iceberg", "contact", "data", "tenant=acme", "contact-7-"+uuid.NewString()+".parquet")
 	putOld(t, lost)
 	in.Arm(fault.Plan{Kind: kind, N: n})
@@ -180,16 +194,18 @@ func tryOpen(t *testing.T, cfg Config) *Lake {
 
 // TestCrash stops the process at each step of publishing, as a kill would, and opens the folder again.
 func TestCrash(t *testing.T) {
-	steps := stopAt(t, 0)
-	step := stride(t, steps, 40)
-	for n := 1; n <= steps; n += step {
-		stopAt(t, n)
-	}
+	bothWays(t, func(t *testing.T, change func(*Config)) {
+		steps := stopAt(t, change, 0)
+		step := stride(t, steps, 20)
+		for n := 1; n <= steps; n += step {
+			stopAt(t, change, n)
+		}
+	})
 }
 
 // stopAt runs the scenario until the n-th step, where everything stands still for ever, then opens the folder as a new
 // process would. It tells how many steps there are.
-func stopAt(t *testing.T, n int) (steps int) {
+func stopAt(t *testing.T, change func(*Config), n int) (steps int) {
 	dir, err := os.MkdirTemp("", "lake")
 	if err != nil {
 		t.Fatal(err)
@@ -197,6 +213,7 @@ func stopAt(t *testing.T, n int) (steps int) {
 	defer os.RemoveAll(dir)
 	crash := newCrash(n)
 	cfg := Config{Dir: dir, Nouns: twoNouns(t), Interval: -1, Logger: slog.New(slog.DiscardHandler), KeepFiles: 1}
+	change(&cfg)
 	prepared := openLake(t, dir, newFakeLog(), withTwoNouns(t)) // tables are made without a crash
 	lost := orphan(t, prepared, "contact")
 	_ = prepared.Close()
@@ -221,7 +238,7 @@ func stopAt(t *testing.T, n int) (steps int) {
 	}
 	l := <-opened
 	_ = l.lock.release() // as the kernel does
-	again := openLake(t, dir, log, withTwoNouns(t), func(c *Config) { c.KeepFiles = 1 })
+	again := openLake(t, dir, log, withTwoNouns(t), change, func(c *Config) { c.KeepFiles = 1 })
 	check(t, again, log)
 	scenario(t, again, log, 3, 5)
 	if exists(lost) {
