@@ -97,11 +97,11 @@ func (d *Database) init(ctx context.Context, cfg Config) error {
 	if version > databaseVersion {
 		return fmt.Errorf("%w: %d, this one knows %d", ErrVersion, version, databaseVersion)
 	}
-	make := schema + registerSchema
+	tables := schema + registerSchema
 	if version == 0 { // new: the register knows all that will come
-		make += "insert into headlessly_settings (name, value) values ('register', 'whole') on conflict do nothing;"
+		tables += "insert into headlessly_settings (name, value) values ('register', 'whole') on conflict do nothing;"
 	}
-	if _, err := d.db.ExecContext(ctx, make+fmt.Sprintf("pragma user_version = %d", databaseVersion)); err != nil {
+	if _, err := d.db.ExecContext(ctx, tables+fmt.Sprintf("pragma user_version = %d", databaseVersion)); err != nil {
 		return err
 	}
 	if err := d.checkPlace(ctx, cfg.Dir); err != nil {

@@ -27,7 +27,8 @@ type memoryLog struct {
 }
 
 func newMemoryLog(names []string, tick time.Duration) *memoryLog {
-	start := time.Date(2026, 1, 15, 1, 0, 0, 0, time.UTC)
+	// Tomorrow: a snapshot is never before the making of its table, which goes by the clock of the machine.
+	start := time.Now().UTC().Truncate(24 * time.Hour).Add(25 * time.Hour)
 	return &memoryLog{names: names, tick: tick, start: start, now: start, random: rand.New(rand.NewPCG(1, 2)), heads: map[string]int64{},
 		waiting: map[string][]*lakehouse.Event{}, version: map[string]map[int]int64{}, words: newWords()}
 }
