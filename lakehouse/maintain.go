@@ -67,6 +67,7 @@ func newMaintainer(l *Lake, p *publisher) *maintainer {
 // chores lists what is done, in the order of turns.
 func chores(l *Lake, p *publisher) []chore {
 	return []chore{
+		p.folding,
 		newCompactor(p.shop, l.ledger),
 		newOrphans(l),
 		&garbage{cat: l.cat, ledger: l.ledger, now: l.cfg.Now, keep: l.cfg.KeepFiles},

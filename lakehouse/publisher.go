@@ -28,6 +28,7 @@ type publisher struct {
 	ledger    *ledger
 	tables    []*Table
 	health    *health
+	folding   *folding
 	producers map[*Table]*producer
 
 	requests    chan request
@@ -63,6 +64,7 @@ func newPublisher(l *Lake, log Log) *publisher {
 	}
 	return &publisher{
 		shop: shop, cat: l.cat, ledger: l.ledger, tables: l.tables, health: l.health, producers: producers,
+		folding:  newFolding(shop, l.cat, l.cfg.Now),
 		requests: make(chan request), submissions: make(chan *submission), stopped: make(chan struct{}),
 		hints: map[string]string{}, held: map[string]time.Time{},
 	}
@@ -302,6 +304,7 @@ func (p *publisher) committed(c *commit) {
 		for _, e := range ch.edits {
 			p.shop.forget(e.removes)
 		}
+		p.folding.note(ch.adds)
 		if ch.staged != nil {
 			p.producers[ch.table].adopt(ch.made, ch.staged.Location)
 			p.hints[ch.table.Name] = ch.staged.Location
