@@ -60,6 +60,32 @@ func BenchmarkRewrite(b *testing.B) {
 	}
 }
 
+// BenchmarkDelta is a publish of 200 random updates to a noun table of 200,000 rows, which is loaded and put together first.
+func BenchmarkDelta(b *testing.B) {
+	const rows = 200_000
+	log := newFakeLog()
+	l := openLake(b, b.TempDir(), log)
+	for i := range rows {
+		log.write("acme", "Contact", fmt.Sprintf("contact_%08d", i*7919%rows), "create", contactFields(i))
+		if i%10_000 == 9_999 {
+			publish(b, l)
+		}
+	}
+	files := l.Status("acme").Tables["contact"].Files
+	maintain(b, l)
+	b.Logf("%d rows in %d files, put together %d", rows, files, l.Status("acme").Tables["contact"].Files)
+	n := 0
+	defer processor(b)()
+	for b.Loop() {
+		for range 200 {
+			n += 104729
+			log.write("acme", "Contact", fmt.Sprintf("contact_%08d", n%rows), "update", contactFields(n))
+		}
+		publish(b, l)
+		maintain(b, l)
+	}
+}
+
 // BenchmarkMerge is the part of a rewrite that grows with the table: merge and encode 20,000 rows.
 func BenchmarkMerge(b *testing.B) {
 	n, _ := noun.Core().Get("Contact")

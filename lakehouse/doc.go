@@ -10,9 +10,9 @@
 //     across kill -9, power cuts, failing disks, lost answers of a commit and commits of others.
 //  2. All tables of a tick, and the seqs up to which they hold each tenant's log, become current in one transaction. What
 //     is not current is named by nothing.
-//  3. A noun's table holds, for each tenant, the state at exactly the seq that is said of it: one row per live entity, in
-//     order of id. The tables of a tenant stand at one seq, unless one is too large to be rewritten at every tick; then it
-//     lags, says so, and catches up from the log.
+//  3. A noun's table holds, for each tenant, the state at exactly the seq that is said of it: one row per live entity. What a
+//     publish of it costs grows with what changed, not with the table. The tables of a tenant stand at one seq, unless one
+//     changes too much to be published at every tick; then it lags, says so, and catches up from the log.
 //  4. A data file is on disk, with its folders, before anything names it, and never changes afterwards. Row content and
 //     order are the log's; no file holds two tenants.
 //  5. A View is immutable, and a tenant's next one replaces it in one step. Its files stay until it is released; those of a
