@@ -223,13 +223,17 @@ func TestRefusalsBehindAFailedBatch(t *testing.T) {
 	if len(in.Fired()) == 0 {
 		t.Fatal("nothing failed")
 	}
+	written := int64(0) // 1 where the first hook was slow, so that the second call has a batch of its own
 	for i, err := range answers {
 		if problem.Is(err, problem.Conflict) {
 			t.Errorf("call %d: %v, of a batch that is not in the log", i, err)
 		}
+		if err == nil {
+			written++
+		}
 	}
-	if counts, err := b.Counts(context.Background(), "acme"); err != nil || counts["Contact"] != 0 {
-		t.Errorf("%v %v", counts, err)
+	if counts, err := b.Counts(context.Background(), "acme"); err != nil || counts["Contact"] != written {
+		t.Errorf("%d are said to be written: %v %v", written, counts, err)
 	}
 }
 
