@@ -106,8 +106,11 @@ func TestGarbage(t *testing.T) {
 	before := filesOnDisk(t, l)
 	clock.add(59 * time.Minute)
 	maintain(t, l)
-	if after := filesOnDisk(t, l); !slices.Equal(after, before) {
-		t.Errorf("%d files, then %d, before their time", len(before), len(after))
+	after := filesOnDisk(t, l)
+	for _, path := range before {
+		if !slices.Contains(after, path) {
+			t.Errorf("%s was deleted before its time", path)
+		}
 	}
 	round(keepLast+1, 2*time.Minute) // nothing of the first minutes is kept any more
 	clock.add(2 * time.Hour)
