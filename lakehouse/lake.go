@@ -38,11 +38,11 @@ type Config struct {
 	MaxFilesPerCommit int              // 200 (tenant, date) files of events per tenant and tick
 	MaxBytesPerRead   int              // 16 MB of events of one tenant, or of one of its nouns, held at a time
 	MergeCacheBytes   int64            // 32 MB of decoded noun files kept for the next rewrite
-	ReplaceRows       int              // 5,000 rows of a tenant in a noun table, up to which they are always written anew; negative: never
+	ReplaceRows       int              // 32,000 rows of a tenant in a noun table, up to which they are always written anew; negative: never
 	PositionBytes     int64            // 128 MB for the positions of ids in files of large tenants, which take about 10 bytes a row; a quarter as much for deleted ones
 	CompactFiles      int              // 10 files of like size of a tenant in a noun table, which are then put together
 	CompactRows       int              // 500,000 rows of a file that is large enough
-	RewriteShare      float64          // 0.8 of one processor for rewriting noun tables; one of them takes 0.1 at most
+	RewriteShare      float64          // 0.8 of one processor for rewriting noun tables; one of them takes 0.05 at most
 	ErrorDelay        time.Duration    // 5 s before what failed is tried again
 	MaintainEvery     time.Duration    // 1 s between rounds of maintenance, Interval if that is less; negative: only Maintain maintains
 	MaintainShare     float64          // 0.25 of one processor for maintenance
@@ -68,7 +68,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.MaxFilesPerCommit = cmp.Or(c.MaxFilesPerCommit, 200)
 	c.MaxBytesPerRead = cmp.Or(c.MaxBytesPerRead, 16<<20)
 	c.MergeCacheBytes = cmp.Or(c.MergeCacheBytes, 32<<20)
-	c.ReplaceRows = cmp.Or(c.ReplaceRows, 5000)
+	c.ReplaceRows = cmp.Or(c.ReplaceRows, 32_000)
 	c.PositionBytes = cmp.Or(c.PositionBytes, 128<<20)
 	c.CompactFiles = cmp.Or(c.CompactFiles, 10)
 	c.CompactRows = cmp.Or(c.CompactRows, 500_000)

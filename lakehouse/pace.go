@@ -21,7 +21,7 @@ type pace struct {
 
 // tableShare is the share of one processor that one table may take: a large table that changes all the time is rewritten
 // less often, and leaves the rest to the others and to the writes that change it.
-const tableShare = 0.1
+const tableShare = 0.05
 
 type paceKey struct{ tenant, noun string }
 

@@ -150,28 +150,28 @@ func FuzzRow(f *testing.F) {
 
 // TestPace says that tables are rewritten within their share.
 func TestPace(t *testing.T) {
-	p := newPace(0.25, 1) // a table may take 0.1
+	p := newPace(0.25, 1) // a table may take 0.05
 	now := time.Unix(0, 0)
 	small, large := paceKey{"acme", "Contact"}, paceKey{"acme", "Deal"}
 	if !p.allows(small, now) || !p.allows(large, now) {
 		t.Fatal("a new table may be rewritten")
 	}
-	p.spent(large, 400*time.Millisecond, now)
+	p.spent(large, 200*time.Millisecond, now)
 	p.spent(small, 4*time.Millisecond, now)
 	now = now.Add(time.Second)
 	if !p.allows(small, now) || p.allows(large, now) {
-		t.Error("a table waits ten times its cost")
+		t.Error("a table waits twenty times its cost")
 	}
 	now = now.Add(2900 * time.Millisecond)
 	if p.allows(large, now) {
-		t.Error("a table waits ten times its cost")
+		t.Error("a table waits twenty times its cost")
 	}
 	now = now.Add(200 * time.Millisecond)
 	if !p.allows(large, now) {
 		t.Error("a table that has waited may be rewritten")
 	}
 	waiting := paceKey{"acme", "Task"}
-	p.spent(waiting, time.Second, now)
+	p.spent(waiting, 500*time.Millisecond, now)
 	for range 3 {
 		if p.allows(waiting, now) || !p.since(waiting, now.Add(time.Minute)).Equal(now) {
 			t.Error("a table waits since it was first held back")
