@@ -85,12 +85,22 @@ func (x *IO) Create(name string) (iceio.FileWriter, error) { return x.create(Pat
 
 // WriteFile writes a new file durably.
 func (x *IO) WriteFile(name string, data []byte) error {
+	return x.WriteWith(name, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// WriteWith writes a new file durably, whose content write writes. Where that fails, or the disk does, there is no file.
+func (x *IO) WriteWith(name string, write func(io.Writer) error) error {
 	w, err := x.create(Path(name))
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(data)
-	return errors.Join(err, w.Close())
+	if err := write(struct{ io.Writer }{w}); err != nil { // its Close is ours
+		w.fail(err)
+	}
+	return w.Close()
 }
 
 // Remove removes a file.
@@ -165,6 +175,13 @@ func (w *writer) Write(p []byte) (int, error) {
 // ReadFrom implements io.ReaderFrom.
 func (w *writer) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{w}, r)
+}
+
+// fail keeps an error for Close, unless there is one already.
+func (w *writer) fail(err error) {
+	if w.err == nil {
+		w.err = err
+	}
 }
 
 // Close makes the file and its name durable. A file that cannot be finished is removed. Only the first call counts.

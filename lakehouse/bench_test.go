@@ -2,12 +2,10 @@ package lakehouse
 
 import (
 	"fmt"
-	"io"
 	"syscall"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
 	"headless.ly/catalog/noun"
 )
@@ -88,21 +86,7 @@ func BenchmarkDelta(b *testing.B) {
 
 // BenchmarkMerge is the part of a rewrite that grows with the table: merge and encode 20,000 rows.
 func BenchmarkMerge(b *testing.B) {
-	n, _ := noun.Core().Get("Contact")
-	t, err := newTable("contact", n, TableColumns(n))
-	if err != nil {
-		b.Fatal(err)
-	}
-	log := newFakeLog()
-	changes := map[string]*Event{}
-	for i := range 20000 {
-		e := log.write("acme", "Contact", fmt.Sprintf("contact_%08d", i), "create", contactFields(i))
-		changes[e.Target] = e
-	}
-	rows, err := t.merge("acme", nil, changes, mem)
-	if err != nil {
-		b.Fatal(err)
-	}
+	t, rows, changes := contactRows(b, 20000)
 	change := map[string]*Event{"contact_00000777": changes["contact_00000777"]}
 	b.Run("merge", func(b *testing.B) {
 		for b.Loop() {
@@ -118,18 +102,8 @@ func BenchmarkMerge(b *testing.B) {
 	})
 }
 
-// encodeAll encodes rows as a file of a table.
-func encodeAll(b *testing.B, t *Table, rows arrow.RecordBatch) {
-	w := &counter{w: io.Discard}
-	fill := func(pw *pqarrow.FileWriter) error { return pw.Write(rows) }
-	if _, err := t.encode(w, rows.NumRows(), fill, mem); err != nil {
-		b.Fatal(err)
-	}
-	b.ReportMetric(float64(w.n), "bytes")
-}
-
-// BenchmarkSmallFile writes a file of five contacts, as most publishes of noun tables do.
-func BenchmarkSmallFile(b *testing.B) {
+// contactRows gives the table of contacts, rows of so many, and their events by id.
+func contactRows(b *testing.B, count int) (*Table, arrow.RecordBatch, map[string]*Event) {
 	n, _ := noun.Core().Get("Contact")
 	t, err := newTable("contact", n, TableColumns(n))
 	if err != nil {
@@ -137,7 +111,7 @@ func BenchmarkSmallFile(b *testing.B) {
 	}
 	log := newFakeLog()
 	changes := map[string]*Event{}
-	for i := range 5 {
+	for i := range count {
 		e := log.write("acme", "Contact", fmt.Sprintf("contact_%08d", i), "create", contactFields(i))
 		changes[e.Target] = e
 	}
@@ -145,6 +119,21 @@ func BenchmarkSmallFile(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	return t, rows, changes
+}
+
+// encodeAll encodes rows as a file of a table.
+func encodeAll(b *testing.B, t *Table, rows arrow.RecordBatch) {
+	e, err := t.encodeRows(rows, mem)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(len(e.bytes)), "bytes")
+}
+
+// BenchmarkSmallFile writes a file of five contacts, as most publishes of noun tables do.
+func BenchmarkSmallFile(b *testing.B) {
+	t, rows, _ := contactRows(b, 5)
 	b.ReportAllocs()
 	for b.Loop() {
 		encodeAll(b, t, rows)

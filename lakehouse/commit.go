@@ -185,7 +185,7 @@ func (c *commit) stage(ctx context.Context) error {
 	g.SetLimit(c.publisher.shop.cfg.workers())
 	for i, ch := range c.changes {
 		g.Go(func() error {
-			failed[i] = c.publisher.stage(ctx, ch, c.seqs(ch.table))
+			failed[i] = c.stageTable(ctx, ch)
 			return nil
 		})
 	}
@@ -236,16 +236,17 @@ func (c *commit) seqs(t *Table) map[string]int64 {
 	return seqs
 }
 
-// stage builds one table's next snapshots on what is current, and writes them durably: side file, manifests, metadata.
+// stageTable builds one table's next snapshots on what is current, and writes them durably: side file, manifests, metadata.
 // A change that comes to nothing is left out.
-func (p *publisher) stage(ctx context.Context, ch *change, seqs map[string]int64) error {
-	if err := p.build(ctx, ch, seqs); err != nil {
+func (c *commit) stageTable(ctx context.Context, ch *change) error {
+	if err := c.build(ctx, ch); err != nil {
 		return fmt.Errorf("stage %s: %w", ch.table.Name, err)
 	}
 	return nil
 }
 
-func (p *publisher) build(ctx context.Context, ch *change, seqs map[string]int64) error {
+func (c *commit) build(ctx context.Context, ch *change) error {
+	p := c.publisher
 	t, err := p.cat.LoadTable(ctx, ch.table.ident)
 	if err != nil {
 		return err
@@ -253,12 +254,12 @@ func (p *publisher) build(ctx context.Context, ch *change, seqs map[string]int64
 	if ch.edits, err = p.edits(ch, t); err != nil || len(ch.edits) == 0 {
 		return err
 	}
-	side, err := p.writeSeqs(t.Location(), ch.table.Name, seqs)
+	side, err := p.writeSeqs(t.Location(), ch.table.Name, c.seqs(ch.table))
 	if err != nil {
 		return err
 	}
-	for i, e := range ch.edits {
-		ch.edits[i].summary = withProperty(e.summary, seqsProperty, path.Base(side))
+	for i := range ch.edits {
+		ch.edits[i].summary = iceberg.Properties{seqsProperty: path.Base(side)}
 	}
 	made, err := p.producers[ch.table].produce(t, ch.edits)
 	if err != nil || made.snapshots == 0 {
@@ -294,16 +295,6 @@ func (p *publisher) edits(ch *change, t *table.Table) ([]edit, error) {
 		err = errStale
 	}
 	return edits, err
-}
-
-// withProperty gives properties with one more.
-func withProperty(props iceberg.Properties, name, value string) iceberg.Properties {
-	props = maps.Clone(props)
-	if props == nil {
-		props = iceberg.Properties{}
-	}
-	props[name] = value
-	return props
 }
 
 // sideFile is the content of a snapshot's side file.

@@ -61,8 +61,14 @@ func (c *compactor) choose() *compaction {
 				continue
 			}
 			c.waiting++
-			if s := len(files) + 10*len(slices.DeleteFunc(slices.Clone(files), func(f dataFile) bool { return !f.dirty() })); s > score {
-				best, score = &compaction{shop: c.shop, table: t, tenant: tenant, sources: files}, s
+			gain := len(files)
+			for _, f := range files {
+				if f.dirty() {
+					gain += 10
+				}
+			}
+			if gain > score {
+				best, score = &compaction{shop: c.shop, table: t, tenant: tenant, sources: files}, gain
 			}
 		}
 	}

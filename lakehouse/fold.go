@@ -142,25 +142,18 @@ func (f *folding) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m, err := readModel(t, f.shop.io)
-	if err != nil {
-		return err
-	}
-	for _, manifest := range m.manifests {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		entries, err := manifest.read(f.shop.io)
+	if snapshot := t.CurrentSnapshot(); snapshot != nil {
+		err = eachFile(snapshot, f.shop.io, func(e iceberg.ManifestEntry) error {
+			if e.DataFile().ContentType() == iceberg.EntryContentData {
+				f.mu.Lock()
+				f.put(e.DataFile(), time.Time{})
+				f.mu.Unlock()
+			}
+			return ctx.Err()
+		})
 		if err != nil {
 			return err
 		}
-		f.mu.Lock()
-		for _, e := range entries {
-			if e.DataFile().ContentType() == iceberg.EntryContentData {
-				f.put(e.DataFile(), time.Time{})
-			}
-		}
-		f.mu.Unlock()
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

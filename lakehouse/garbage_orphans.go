@@ -37,7 +37,7 @@ type folder struct {
 func newOrphans(l *Lake) *orphans {
 	o := &orphans{cat: l.cat, fs: l.cfg.FS, now: l.cfg.Now, locked: l.locked}
 	for _, t := range l.tables {
-		root := filepath.Join(catalog.Path(l.cat.TableLocation(t.ident)))
+		root := catalog.Path(l.cat.TableLocation(t.ident))
 		o.queue = append(o.queue, folder{t, filepath.Join(root, "metadata")}, folder{t, filepath.Join(root, "data")})
 	}
 	return o

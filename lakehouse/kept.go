@@ -9,7 +9,9 @@ import (
 // kept keeps values that do not change by the location of the file they are made of, least recently used first out, up to a
 // number of bytes. Each can be made again. It is safe for concurrent use.
 type kept[V any] struct {
-	limit int64
+	limit      int64
+	entry      int64   // bytes that count for each value besides its own: of the location and of what keeps the order
+	hold, drop func(V) // what keeping and handing out a value takes, and dropping it; nil: nothing
 
 	mu     sync.Mutex // guards the fields below
 	bytes  int64
@@ -22,9 +24,14 @@ type keptValue[V any] struct {
 }
 
 func newKept[V any](limit int64) *kept[V] {
-	k := &kept[V]{limit: limit}
+	k := &kept[V]{limit: limit, entry: 300}
 	const files = 1 << 20 // never reached: the bytes are the limit
-	lru, err := simplelru.NewLRU(files, func(_ string, v keptValue[V]) { k.bytes -= v.bytes })
+	lru, err := simplelru.NewLRU(files, func(_ string, v keptValue[V]) {
+		k.bytes -= v.bytes
+		if k.drop != nil {
+			k.drop(v.value)
+		}
+	})
 	if err != nil {
 		panic(err) // only for a size that is not positive
 	}
@@ -36,19 +43,24 @@ func (k *kept[V]) get(location string) (V, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	v, found := k.values.Get(location)
+	if found && k.hold != nil {
+		k.hold(v.value)
+	}
 	return v.value, found
 }
 
 // put keeps a value that takes so many bytes, unless it alone is beyond the limit.
 func (k *kept[V]) put(location string, v V, bytes int64) {
-	const entry = 300 // bytes of the location and of what keeps the order
-	bytes += entry
+	bytes += k.entry
 	if bytes > k.limit {
 		return
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.values.Remove(location)
+	if k.hold != nil {
+		k.hold(v)
+	}
 	k.bytes += bytes
 	k.values.Add(location, keptValue[V]{v, bytes})
 	for k.bytes > k.limit {
@@ -60,4 +72,10 @@ func (k *kept[V]) remove(location string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.values.Remove(location)
+}
+
+func (k *kept[V]) clear() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.values.Purge()
 }

@@ -111,17 +111,7 @@ func (m *maintainer) run(ctx context.Context) {
 }
 
 // maintain asks the running goroutine to do all that is due now.
-func (m *maintainer) maintain(ctx context.Context) error {
-	r := request{ctx: ctx, done: make(chan error, 1)}
-	select {
-	case m.requests <- r:
-	case <-m.stopped:
-		return ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	return <-r.done
-}
+func (m *maintainer) maintain(ctx context.Context) error { return ask(ctx, m.requests, m.stopped) }
 
 // finish gives turns until no chore has anything to do.
 func (m *maintainer) finish(running, asked context.Context) error {

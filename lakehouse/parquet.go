@@ -3,7 +3,6 @@ package lakehouse
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -158,23 +157,14 @@ func (t *Table) describe(x *catalog.IO, uri string, p placement, footer any, siz
 	return described, nil
 }
 
-// writeParquet writes one durable file, whose bytes encode writes, and gives what encode gives and the file's size. Where
-// that fails the file is removed.
+// writeParquet writes one durable file, whose bytes encode writes, and gives what encode gives and the file's size.
 func writeParquet(x *catalog.IO, uri string, encode func(io.Writer) (any, error)) (footer any, size int64, err error) {
-	out, err := x.Create(uri)
+	err = x.WriteWith(uri, func(w io.Writer) (err error) { footer, err = encode(w); return err })
 	if err != nil {
 		return nil, 0, fmt.Errorf("write %s: %w", filepath.Base(uri), err)
 	}
-	counted := &counter{w: out}
-	footer, err = encode(counted)
-	if closeErr := out.Close(); closeErr != nil {
-		err = errors.Join(err, closeErr)
-	}
-	if err != nil {
-		_ = x.Remove(uri) // an orphan if it stays
-		return nil, 0, fmt.Errorf("write %s: %w", filepath.Base(uri), err)
-	}
-	return footer, counted.n, nil
+	size, _ = x.Written(uri)
+	return footer, size, nil
 }
 
 // encode writes the Parquet bytes of a data file and gives the footer.
@@ -204,18 +194,6 @@ func encode(
 		return nil, err
 	}
 	return pw.FileMetadata()
-}
-
-// counter counts what is written.
-type counter struct {
-	w interface{ Write([]byte) (int, error) }
-	n int64
-}
-
-func (c *counter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
 }
 
 // readFile decodes a data file into one batch with the columns of the table: found by field id, null where the file was

@@ -42,7 +42,7 @@ type publisher struct {
 	held    map[string]time.Time
 }
 
-// request asks for a publish of everything acknowledged before it.
+// request asks a goroutine to do all there is to do, on behalf of a caller.
 type request struct {
 	ctx  context.Context
 	done chan error
@@ -124,11 +124,14 @@ func (p *publisher) run(ctx context.Context) {
 }
 
 // publish asks the running goroutine to publish everything acknowledged before the call.
-func (p *publisher) publish(ctx context.Context) error {
+func (p *publisher) publish(ctx context.Context) error { return ask(ctx, p.requests, p.stopped) }
+
+// ask sends a request to a goroutine that answers all it takes, and gives the answer; ErrClosed if it has stopped.
+func ask(ctx context.Context, requests chan<- request, stopped <-chan struct{}) error {
 	r := request{ctx: ctx, done: make(chan error, 1)}
 	select {
-	case p.requests <- r:
-	case <-p.stopped:
+	case requests <- r:
+	case <-stopped:
 		return ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"path"
 	"slices"
 	"time"
 
@@ -27,7 +26,7 @@ type edit struct {
 	removes   []string           // locations of live data or delete files that go; errStale if one is not live
 	lenient   bool               // removed files that are not live any more are passed over
 	sequence  map[string]int64   // data sequence number of an added file by location, where it is not the snapshot's own
-	summary   iceberg.Properties // further summary properties
+	summary   iceberg.Properties // of the snapshot, beside what is counted; the commit sets it
 }
 
 func (e edit) empty() bool { return len(e.adds) == 0 && len(e.removes) == 0 }
@@ -202,20 +201,12 @@ func (p *product) span(meta table.Metadata) (from, until int64) {
 // create writes one durable file of the metadata folder and gives its location and size.
 func (s *session) create(name string, write func(io.Writer) error) (location string, size int64, err error) {
 	location = s.meta.Location() + "/metadata/" + name
-	out, err := s.io.Create(location)
-	if err != nil {
-		return "", 0, fmt.Errorf("write %s: %w", path.Base(location), err)
-	}
-	counted := &counter{w: out}
-	err = write(counted)
-	if closeErr := out.Close(); closeErr != nil {
-		err = errors.Join(err, closeErr)
+	if err := s.io.WriteWith(location, write); err != nil {
+		return "", 0, fmt.Errorf("write %s: %w", name, err)
 	}
 	s.out.written = append(s.out.written, location)
-	if err != nil {
-		return "", 0, fmt.Errorf("write %s: %w", path.Base(location), err)
-	}
-	return location, counted.n, nil
+	size, _ = s.io.Written(location)
+	return location, size, nil
 }
 
 // build is one snapshot being put together.

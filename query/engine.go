@@ -119,8 +119,8 @@ func openEngine(cfg EngineConfig, log Log, all schemas, words vocabulary) (*Engi
 		return nil, fmt.Errorf("open engine: %w", err)
 	}
 	e.databases = databases
-	e.sweeper.Go(e.sweep)
-	e.sweeper.Go(e.watch)
+	e.sweeper.Go(func() { e.every(e.cfg.IdleClose/4, e.sweep) })
+	e.sweeper.Go(func() { e.every(watchEvery, e.watch) })
 	return e, nil
 }
 
@@ -139,22 +139,27 @@ func (e *Engine) Close() error {
 	return closeAll(gone)
 }
 
-// sweep closes idle databases from time to time.
-func (e *Engine) sweep() {
-	tick := time.NewTicker(e.cfg.IdleClose / 4)
+// every calls f from time to time until the engine closes.
+func (e *Engine) every(period time.Duration, f func()) {
+	tick := time.NewTicker(period)
 	defer tick.Stop()
 	for {
 		select {
 		case <-e.closing:
 			return
 		case <-tick.C:
+			f()
 		}
-		oldest := time.Now().Add(-e.cfg.IdleClose)
-		e.mu.Lock()
-		gone := e.retire(func(d *database) bool { return d.users == 0 && d.used.Before(oldest) })
-		e.mu.Unlock()
-		_ = closeAll(gone) // in memory: nothing can be lost
 	}
+}
+
+// sweep closes idle databases.
+func (e *Engine) sweep() {
+	oldest := time.Now().Add(-e.cfg.IdleClose)
+	e.mu.Lock()
+	gone := e.retire(func(d *database) bool { return d.users == 0 && d.used.Before(oldest) })
+	e.mu.Unlock()
+	_ = closeAll(gone) // in memory: nothing can be lost
 }
 
 // retire takes databases out of the engine and gives those that nobody uses, to be closed. The caller holds mu.

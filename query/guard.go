@@ -85,20 +85,11 @@ const watchEvery = 20 * time.Millisecond
 // watch cancels tenants' statements when the process has grown beyond what it may have: what DuckDB allocates for text does
 // not count against its own limit.
 func (e *Engine) watch() {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-e.closing:
-			return
-		case <-tick.C:
-		}
-		e.mu.Lock()
-		watched := len(e.watched) > 0
-		e.mu.Unlock()
-		if watched && residentMB() > e.cfg.MaxProcessMB {
-			e.cancelWatched()
-		}
+	e.mu.Lock()
+	watched := len(e.watched) > 0
+	e.mu.Unlock()
+	if watched && residentMB() > e.cfg.MaxProcessMB {
+		e.cancelWatched()
 	}
 }
 
