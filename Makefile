@@ -4,7 +4,7 @@ RUNS ?= 200
 STEP ?= 1
 SHELL := bash
 
-.PHONY: build test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-short crash faults exactly
+.PHONY: build test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-short crash faults exactly
 
 build:
 	go build -o bin/headlessly ./cmd/headlessly
@@ -24,7 +24,7 @@ lint:
 demo:
 	go run ./cmd/headlessly demo
 
-bench: bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large
+bench: bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql
 	go test -run '^$$' -bench . ./ingest ./lakehouse ./query
 
 bench-write:
@@ -47,6 +47,9 @@ bench-commits:
 
 bench-large: # half an hour and 20 GB
 	cd cmd/bench && go run . large
+
+bench-sql: # CONTACTS=10000000 for a large tenant: half an hour
+	cd cmd/bench && go run . sql -contacts $(or $(CONTACTS),100000)
 
 bench-short:
 	cd cmd/bench && go run . all -short

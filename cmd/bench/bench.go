@@ -26,6 +26,7 @@ type bench struct {
 	commitCount int           // commits of the longest run of commits
 	commitTick  time.Duration // on the lake's clock, a commit
 	largeRows   int           // of the large tenant
+	sqlRows     int           // contacts that statements are run over
 }
 
 // eachDefault is the length of a measurement that has none of its own.
@@ -41,7 +42,7 @@ func commands() []command {
 	return []command{
 		{"write", (*bench).writeAndGet}, {"get", (*bench).get}, {"list", (*bench).list},
 		{"asof", (*bench).asOf}, {"memory", (*bench).memory}, {"freshness", (*bench).freshness},
-		{"commits", (*bench).commits}, {"large", (*bench).large},
+		{"commits", (*bench).commits}, {"large", (*bench).large}, {"sql", (*bench).sql},
 		{"all", (*bench).all},
 	}
 }
@@ -89,7 +90,7 @@ func (b *bench) runIn(ctx context.Context, c command) (err error) {
 
 func (b *bench) all(ctx context.Context, r *report) error {
 	for _, run := range []func(context.Context, *report) error{
-		b.writeAndGet, b.list, b.asOf, b.memory, b.freshness, b.commits, b.large,
+		b.writeAndGet, b.list, b.asOf, b.memory, b.freshness, b.commits, b.large, b.sql,
 	} {
 		if err := run(ctx, r); err != nil {
 			return err

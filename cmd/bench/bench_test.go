@@ -101,6 +101,26 @@ func TestReportEndsAsItsBarsSay(t *testing.T) {
 	}
 }
 
+func TestRowsAreTheSameButForTheOrderOfSums(t *testing.T) {
+	want := [][]any{{"a", 0.1 + 0.2, nil}, {"b", 7.0, true}}
+	for body, right := range map[string]bool{
+		`{"rows":[["a",0.3,null],["b",7,true]]}`:     true,
+		`{"rows":[["a",0.3,null]]}`:                  false,
+		`{"rows":[["b",7,true],["a",0.3,null]]}`:     false,
+		`{"rows":[["a",0.3001,null],["b",7,true]]}`:  false,
+		`{"rows":[["a",0.3,""],["b",7,true]]}`:       false,
+		`{"rows":[["a",0.3,null],["b",7,true,"c"]]}`: false,
+		`{"rows":`: false,
+	} {
+		if err := checkRows(want)(load.Answer{Status: 200, Body: []byte(body)}); (err == nil) != right {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+	if err := checkRows(nil)(load.Answer{Status: 400}); err == nil {
+		t.Error("an error is an answer")
+	}
+}
+
 func TestMedianTakesEachColumnByItself(t *testing.T) {
 	got := median([]figure{{1, 30, 5}, {3, 10, 6}, {2, 20, 4}})
 	if want := (figure{2, 20, 5}); got != want {

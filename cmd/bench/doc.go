@@ -9,6 +9,8 @@
 //	                  from a write's acknowledgement to the table metadata on disk that shows it, under 500 writes a second
 //	go run . commits  what the 10,000th commit to the lake costs beside the 200th, with maintenance on
 //	go run . large    a tenant of 5,000,000 contacts under 200 updates a second: freshness, memory, and reading its table
+//	go run . sql      twelve statements over 100,000 contacts, beside DuckDB over a native table and over Parquet files; -contacts
+//	                  10000000 for a large tenant
 //	go run . all      all of them
 //
 // With -short it sends a few hundred requests and judges only the answers, not the figures; see -help for the rest.

@@ -97,7 +97,7 @@ func (b *bench) importContacts(ctx context.Context, r *report, t *target, n int)
 			body.Write(c.appendJSON(nil)[1:])
 			body.WriteByte('\n')
 		}
-		if err := t.importRows(ctx, &body, upto-from); err != nil {
+		if err := t.importRows(ctx, "Contact", &body, upto-from); err != nil {
 			return written{}, err
 		}
 	}
@@ -106,11 +106,11 @@ func (b *bench) importContacts(ctx context.Context, r *report, t *target, n int)
 	return written{tenant: largeTenant, table: "contact", seq: int64(n)}, nil
 }
 
-// importRows sends lines of contacts.
-func (t *target) importRows(ctx context.Context, lines *bytes.Buffer, n int) error {
+// importRows sends lines of instances of a noun.
+func (t *target) importRows(ctx context.Context, noun string, lines *bytes.Buffer, n int) error {
 	ctx, cancel := context.WithTimeout(ctx, importLimit)
 	defer cancel()
-	url := "http://" + t.addr + "/~" + largeTenant + "/import/Contact?preserveIds=true"
+	url := "http://" + t.addr + "/~" + largeTenant + "/import/" + noun + "?preserveIds=true"
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, lines)
 	if err != nil {
 		return fmt.Errorf("import: %w", err)

@@ -35,10 +35,11 @@ func run(args []string) error {
 	flags.StringVar(&b.binary, "binary", "", "the product's binary (default: built from the folder)")
 	flags.StringVar(&b.dir, "dir", os.TempDir(), "`folder` for the data, on the disk to be measured")
 	flags.IntVar(&b.rounds, "rounds", 3, "measurements per figure")
-	flags.DurationVar(&b.given, "each", 0, "length of a measurement (default: 3s, freshness 3m, large 1m)")
+	flags.DurationVar(&b.given, "each", 0, "length of a measurement (default: 3s, freshness 3m, large 1m, sql 200ms)")
 	flags.IntVar(&b.commitCount, "commits", 10_000, "commits to make")
 	flags.DurationVar(&b.commitTick, "tick", time.Second, "how far the lake's clock goes with a commit")
 	flags.IntVar(&b.largeRows, "rows", 5_000_000, "contacts of the large tenant")
+	flags.IntVar(&b.sqlRows, "contacts", sqlRows, "contacts that statements are run over")
 	flags.Usage = func() {
 		fmt.Fprintln(flags.Output(), "bench [flags] "+strings.Join(commandNames(), "|"))
 		flags.PrintDefaults()
@@ -53,6 +54,8 @@ func run(args []string) error {
 		return rival.Empty(os.Stdout)
 	case pocketBaseCommand:
 		return rival.PocketBase(os.Stdout, rest[0], len(rest) > 1)
+	case duckDBCommand:
+		return rival.DuckDB(os.Stdout, rest)
 	}
 	if err := flags.Parse(rest); err != nil {
 		return err
