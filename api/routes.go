@@ -12,6 +12,9 @@ import (
 // get is the methods of a route that reads: net/http leaves the body out of an answer to HEAD.
 var get = []string{http.MethodGet, http.MethodHead}
 
+// icebergPath is where the Iceberg REST catalog is: engines get the server's URL and this.
+const icebergPath = "/iceberg"
+
 // routes is the table of all paths. gin's tree matches the escaped path, so that an encoded slash is a character of a
 // segment and never a border of one; request.go decodes the segments itself, because gin would read + as a space.
 //
@@ -36,6 +39,9 @@ func (s *Service) routes() *gin.Engine {
 	e.Match(get, "/api/schema/:noun", s.serve(schema))
 
 	e.POST("/analytics/query", s.serve(analytics))
+	if s.cfg.Iceberg != nil {
+		e.Any(icebergPath+"/*path", gin.WrapH(http.StripPrefix(icebergPath, s.cfg.Iceberg)))
+	}
 
 	tenant := e.Group("/~:tenant")
 	tenant.Match(get, "/status", s.serve(status))

@@ -29,6 +29,8 @@ type Config struct {
 	Lake   *lakehouse.Lake
 	Nouns  *noun.Registry
 
+	Iceberg http.Handler // the Iceberg REST catalog, from /v1 on; none: not served
+
 	Base    string  // the base domain in $context and in links: headless.ly
 	Version string  // what the service calls itself: dev
 	Probes  []Probe // what /readyz tries, each time it is asked

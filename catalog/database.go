@@ -279,12 +279,17 @@ func (d *Database) write(ctx context.Context, change func(*sql.Tx) error) error 
 		return errors.Join(err, rollback)
 	}
 	if err := tx.Commit(); err != nil {
-		d.mu.Lock()
-		d.unsettled = true
-		d.mu.Unlock()
+		d.unsettle()
 		return fmt.Errorf("%w: %w", ErrUnsettled, err)
 	}
 	return nil
+}
+
+// unsettle notes that a COMMIT has failed.
+func (d *Database) unsettle() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.unsettled = true
 }
 
 // settle makes what can be read the truth after a failed COMMIT: the rows of that commit may or may not be in the WAL, and

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/apache/iceberg-go"
@@ -21,6 +20,7 @@ import (
 	iceio "github.com/apache/iceberg-go/io"
 	"github.com/apache/iceberg-go/table"
 	"github.com/google/uuid"
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 // CatalogName is the name under which the catalog's rows are kept; another engine's SQL catalog must bear it to see them.
@@ -32,6 +32,13 @@ const Namespace = "headlessly"
 // ErrConflict is wrapped where a table, or a published seq, is no longer where the caller saw it. Nothing was changed.
 var ErrConflict = fmt.Errorf("%w: catalog.db has moved on", table.ErrCommitFailed)
 
+// ErrRequirement is wrapped where a requirement of a commit does not hold: building the same commit again is of no use. It
+// is an ErrConflict.
+var ErrRequirement = fmt.Errorf("%w: a requirement does not hold", ErrConflict)
+
+// ErrUpdate is wrapped where the updates of a commit cannot be applied to the table, or make no table of it.
+var ErrUpdate = errors.New("update cannot be applied")
+
 // Catalog is the Iceberg catalog of a Database. What it does not define itself is iceberg-go's SQL catalog. It is safe for
 // concurrent use.
 type Catalog struct {
@@ -40,10 +47,16 @@ type Catalog struct {
 	io       *IO
 	location string // file URI of the folder that new tables are made in
 
-	mu     sync.Mutex              // guards the fields below
-	loaded map[string]*table.Table // by namespace key and name: as last loaded, to spare parsing it again
-	turns  map[string]chan struct{}
+	loaded *lru.Cache[string, *table.Table] // by namespace key and name: as last loaded, to spare parsing it again
+	turns  [turns]chan struct{}             // by hash of the same: whose turn it is to commit to a table
 }
+
+const (
+	// loadedTables bounds the tables whose parsed metadata is kept. Ours are about forty.
+	loadedTables = 256
+	// turns bounds how many tables are committed to at a time; tables of the same turn wait for one another.
+	turns = 64
+)
 
 var (
 	_ icecat.Catalog              = (*Catalog)(nil)
@@ -56,9 +69,12 @@ func newCatalog(ctx context.Context, d *Database, cfg Config) (*Catalog, error) 
 	if err != nil {
 		return nil, err
 	}
-	c := &Catalog{
-		Catalog: base, db: d, io: NewIO(cfg.FS, cfg.Dir, cfg.Step), location: location,
-		loaded: map[string]*table.Table{}, turns: map[string]chan struct{}{},
+	c := &Catalog{Catalog: base, db: d, io: NewIO(cfg.FS, cfg.Dir, cfg.Step), location: location}
+	if c.loaded, err = lru.New[string, *table.Table](loadedTables); err != nil {
+		return nil, err
+	}
+	for i := range c.turns {
+		c.turns[i] = make(chan struct{}, 1)
 	}
 	ns := table.Identifier{Namespace}
 	if exists, err := base.CheckNamespaceExists(ctx, ns); err != nil || exists {
@@ -73,66 +89,26 @@ func (c *Catalog) IO() *IO { return c.io }
 // Location gives the file URI of the folder that holds the tables.
 func (c *Catalog) Location() string { return c.location }
 
-// key gives the catalog's spelling of a table's namespace and name.
-func key(ident table.Identifier) (ns, name string, err error) {
-	if err := icecat.ValidateTableIdentifier(ident); err != nil {
-		return "", "", err
-	}
-	for _, part := range ident[:len(ident)-1] {
-		if strings.Contains(part, ".") {
-			return "", "", fmt.Errorf("%w: a dot in the namespace of %s", iceberg.ErrNotImplemented, ident)
-		}
-	}
-	return strings.Join(ident[:len(ident)-1], "."), ident[len(ident)-1], nil
-}
-
-// current reads the location of a table's current metadata.
-func (c *Catalog) current(ctx context.Context, ident table.Identifier) (string, error) {
-	ns, name, err := key(ident)
-	if err != nil {
-		return "", err
-	}
-	var location string
-	const q = `select metadata_location from iceberg_tables where catalog_name = ? and table_namespace = ? and table_name = ?
-		and (iceberg_type = 'TABLE' or iceberg_type is null)`
-	err = c.db.query(ctx, q, []any{CatalogName, ns, name}, func(scan scanner) error { return scan(&location) })
-	if err != nil {
-		return "", fmt.Errorf("load %s: %w", strings.Join(ident, "."), err)
-	}
-	if location == "" {
-		return "", fmt.Errorf("%w: %s", icecat.ErrNoSuchTable, strings.Join(ident, "."))
-	}
-	return location, nil
-}
-
 // LoadTable gives a table as it is now. Metadata that was parsed before is not parsed again.
 func (c *Catalog) LoadTable(ctx context.Context, ident table.Identifier) (*table.Table, error) {
-	location, err := c.current(ctx, ident)
+	location, err := c.Pointer(ctx, ident, KindTable)
 	if err != nil {
 		return nil, err
 	}
 	id := strings.Join(ident, ".")
-	c.mu.Lock()
-	t := c.loaded[id]
-	c.mu.Unlock()
-	if t != nil && t.MetadataLocation() == location {
+	t, found := c.loaded.Get(id)
+	if found && t.MetadataLocation() == location {
 		return t, nil
 	}
 	t, err = table.NewFromLocation(ctx, ident, location, c.fileSystem, c)
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", id, err)
 	}
-	c.remember(id, t)
+	c.loaded.Add(id, t)
 	return t, nil
 }
 
 func (c *Catalog) fileSystem(context.Context) (iceio.IO, error) { return c.io, nil }
-
-func (c *Catalog) remember(id string, t *table.Table) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.loaded[id] = t
-}
 
 // Staged is a table's next metadata: on disk, and not yet current.
 type Staged struct {
@@ -144,7 +120,7 @@ type Staged struct {
 }
 
 // Stage checks a commit's requirements against the table as it is now, applies its updates and writes the new metadata
-// durably. ErrConflict where a requirement does not hold. The result is given to Swap, or to Discard.
+// durably. ErrRequirement where a requirement does not hold. The result is given to Swap, or to Discard.
 func (c *Catalog) Stage(ctx context.Context, commit table.TableCommit) (*Staged, error) {
 	t, err := c.LoadTable(ctx, commit.Identifier)
 	if err != nil {
@@ -152,12 +128,12 @@ func (c *Catalog) Stage(ctx context.Context, commit table.TableCommit) (*Staged,
 	}
 	for _, r := range commit.Requirements {
 		if err := r.Validate(t.Metadata()); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrConflict, err)
+			return nil, fmt.Errorf("%w: %w", ErrRequirement, err)
 		}
 	}
 	meta, err := table.UpdateTableMetadata(t.Metadata(), commit.Updates, t.MetadataLocation())
 	if err != nil {
-		return nil, fmt.Errorf("stage %s: %w", strings.Join(commit.Identifier, "."), err)
+		return nil, fmt.Errorf("stage %s: %w: %w", strings.Join(commit.Identifier, "."), ErrUpdate, err)
 	}
 	s := &Staged{Identifier: slices.Clone(commit.Identifier), Base: t.MetadataLocation(), Metadata: meta}
 	s.Register = Register{Gone: dropped(t.Metadata(), meta), Now: time.Now().UnixMilli()}
@@ -198,7 +174,7 @@ func (c *Catalog) writeMetadata(s *Staged) error {
 	if err := json.NewEncoder(&b).Encode(s.Metadata); err != nil {
 		return fmt.Errorf("encode metadata of %s: %w", strings.Join(s.Identifier, "."), err)
 	}
-	s.Location = fmt.Sprintf("%s/metadata/%05d-%s.metadata.json", s.Metadata.Location(), version, uuid.New())
+	s.Location = fmt.Sprintf("file://%s/metadata/%05d-%s.metadata.json", Path(s.Metadata.Location()), version, uuid.New())
 	if err := c.io.WriteFile(s.Location, b.Bytes()); err != nil {
 		return fmt.Errorf("write metadata of %s: %w", strings.Join(s.Identifier, "."), err)
 	}
@@ -238,7 +214,7 @@ func (c *Catalog) Swap(ctx context.Context, staged []*Staged, moves []Move) erro
 	c.db.step(StepSwap.before())
 	err := c.db.write(ctx, func(tx *sql.Tx) error {
 		for _, s := range staged {
-			if err := swap(tx, s); err != nil {
+			if err := c.swap(tx, s); err != nil {
 				return err
 			}
 			if err := c.register(tx, s); err != nil {
@@ -265,19 +241,22 @@ func (c *Catalog) Swap(ctx context.Context, staged []*Staged, moves []Move) erro
 func (c *Catalog) swapped(staged []*Staged) {
 	c.db.step(StepSwap.after())
 	for _, s := range staged {
-		c.remember(strings.Join(s.Identifier, "."), table.New(s.Identifier, s.Metadata, s.Location, c.fileSystem, c))
+		c.loaded.Add(strings.Join(s.Identifier, "."), table.New(s.Identifier, s.Metadata, s.Location, c.fileSystem, c))
 	}
 }
 
-func swap(tx *sql.Tx, s *Staged) error {
+func (c *Catalog) swap(tx *sql.Tx, s *Staged) error {
 	ns, name, err := key(s.Identifier)
 	if err != nil {
 		return err
 	}
 	if s.Base == "" {
-		const q = `insert into iceberg_tables (catalog_name, table_namespace, table_name, metadata_location, iceberg_type)
-			values (?, ?, ?, ?, 'TABLE') on conflict do nothing`
-		return exactlyOne(tx, icecat.ErrTableAlreadyExists, name, q, CatalogName, ns, name, s.Location)
+		return c.insert(tx, s.Identifier, KindTable, s.Location, s.Metadata.Location())
+	}
+	if folder := "file://" + Path(s.Metadata.Location()); s.Identifier[0] != Namespace && !strings.HasPrefix(s.Base, folder+"/metadata/") {
+		if err := c.alone(tx, s.Base, folder); err != nil {
+			return err
+		}
 	}
 	const q = `update iceberg_tables set metadata_location = ?, previous_metadata_location = ?, iceberg_type = 'TABLE'
 		where catalog_name = ? and table_namespace = ? and table_name = ? and metadata_location = ?`
@@ -336,7 +315,7 @@ func (c *Catalog) Happened(ctx context.Context, staged []*Staged, moves []Move) 
 // happened looks at one part of the transaction: it happened as a whole or not at all.
 func (c *Catalog) happened(ctx context.Context, staged []*Staged, moves []Move) (bool, error) {
 	if len(staged) > 0 {
-		location, err := c.current(ctx, staged[0].Identifier)
+		location, err := c.Pointer(ctx, staged[0].Identifier, KindTable)
 		if errors.Is(err, icecat.ErrNoSuchTable) {
 			return false, nil
 		}

@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/apache/iceberg-go"
 	icecat "github.com/apache/iceberg-go/catalog"
 	"github.com/apache/iceberg-go/table"
+	"github.com/cespare/xxhash/v2"
 	"github.com/google/uuid"
 )
 
@@ -23,7 +26,7 @@ func (c *Catalog) CommitTable(
 		return nil, "", err
 	}
 	defer done()
-	staged, err := c.commit(ctx, []table.TableCommit{{Identifier: ident, Requirements: reqs, Updates: updates}})
+	staged, err := c.Commit(ctx, Change{TableCommit: table.TableCommit{Identifier: ident, Requirements: reqs, Updates: updates}})
 	if err != nil {
 		return nil, "", err
 	}
@@ -32,14 +35,51 @@ func (c *Catalog) CommitTable(
 
 // CommitTransaction applies the commits of several tables, all or none.
 func (c *Catalog) CommitTransaction(ctx context.Context, commits []table.TableCommit) error {
-	_, err := c.commit(ctx, commits)
+	changes := make([]Change, len(commits))
+	for i, commit := range commits {
+		changes[i].TableCommit = commit
+	}
+	_, err := c.Commit(ctx, changes...)
 	return err
 }
 
-func (c *Catalog) commit(ctx context.Context, commits []table.TableCommit) ([]*Staged, error) {
+// Change is what a commit does to one table.
+type Change struct {
+	table.TableCommit
+	New table.Metadata // of a table to make; nil: the updates are for one that exists
+}
+
+// commitAttempts bounds how often a commit is built on what is current because another one was swapped in meanwhile.
+const commitAttempts = 10
+
+// Commit applies changes of several tables, all or none, and gives them in the same order. A table that moved meanwhile is
+// looked at again, as long as the requirements hold: ErrRequirement where one does not. ErrUnsettled where it is not known
+// whether the commit happened.
+func (c *Catalog) Commit(ctx context.Context, changes ...Change) ([]*Staged, error) {
+	for attempt := 1; ; attempt++ {
+		staged, err := c.attempt(ctx, changes)
+		if err == nil {
+			for _, s := range staged {
+				c.tidy(s)
+			}
+			return staged, c.hintAll(staged)
+		}
+		if !errors.Is(err, ErrConflict) || errors.Is(err, ErrRequirement) || attempt == commitAttempts {
+			return nil, err
+		}
+	}
+}
+
+func (c *Catalog) attempt(ctx context.Context, changes []Change) ([]*Staged, error) {
 	var staged []*Staged
-	for _, commit := range commits {
-		s, err := c.Stage(ctx, commit)
+	for _, ch := range changes {
+		var s *Staged
+		var err error
+		if ch.New != nil {
+			s, err = c.StageNew(ch.Identifier, ch.New)
+		} else {
+			s, err = c.Stage(ctx, ch.TableCommit)
+		}
 		if err != nil {
 			c.Discard(staged...)
 			return nil, err
@@ -52,24 +92,22 @@ func (c *Catalog) commit(ctx context.Context, commits []table.TableCommit) ([]*S
 		}
 		return nil, err
 	}
+	return staged, nil
+}
+
+// hintAll tells engines that are given folders. What it fails at does not undo the commit.
+func (c *Catalog) hintAll(staged []*Staged) error {
 	for _, s := range staged {
 		if err := c.Hint(s.Location); err != nil {
-			return staged, fmt.Errorf("committed, but %w", err)
+			return fmt.Errorf("committed, but %w", err)
 		}
 	}
-	return staged, nil
+	return nil
 }
 
 // turn waits for the table's turn; done gives it back. It keeps commits that would only conflict from preparing at once.
 func (c *Catalog) turn(ctx context.Context, ident table.Identifier) (done func(), err error) {
-	id := strings.Join(ident, ".")
-	c.mu.Lock()
-	slot := c.turns[id]
-	if slot == nil {
-		slot = make(chan struct{}, 1)
-		c.turns[id] = slot
-	}
-	c.mu.Unlock()
+	slot := c.turns[xxhash.Sum64String(strings.Join(ident, "."))%turns]
 	select {
 	case slot <- struct{}{}:
 		return func() { <-slot }, nil
@@ -102,15 +140,7 @@ func (c *Catalog) CreateTable(
 }
 
 func (c *Catalog) create(ctx context.Context, staged *Staged) (*table.Table, error) {
-	ns := icecat.NamespaceFromIdent(staged.Identifier)
-	exists, err := c.CheckNamespaceExists(ctx, ns)
-	if err == nil && !exists {
-		err = fmt.Errorf("%w: %s", icecat.ErrNoSuchNamespace, strings.Join(ns, "."))
-	}
-	if err == nil {
-		err = c.Swap(ctx, []*Staged{staged}, nil)
-	}
-	if err != nil {
+	if err := c.Swap(ctx, []*Staged{staged}, nil); err != nil {
 		if !errors.Is(err, ErrUnsettled) {
 			c.Discard(staged)
 		}
@@ -122,12 +152,31 @@ func (c *Catalog) create(ctx context.Context, staged *Staged) (*table.Table, err
 	return c.LoadTable(ctx, staged.Identifier)
 }
 
-// TableLocation gives the file URI of the folder that a table is made in.
+// TableLocation gives the file URI of the folder that a table, or a view, is made in. Guests' folders stand apart from ours,
+// one for each namespace, so that no name of theirs leads into a table's folder.
 func (c *Catalog) TableLocation(ident table.Identifier) string {
 	if len(ident) == 2 && ident[0] == Namespace {
 		return c.location + "/" + ident[1]
 	}
-	return c.location + "/" + strings.Join(ident, "/")
+	ns, name := ident[:len(ident)-1], ident[len(ident)-1]
+	return c.Guests() + "/" + folderName(strings.Join(ns, ".")) + "/" + folderName(name)
+}
+
+// Guests gives the file URI of the folder that holds everything of namespaces that are not ours.
+func (c *Catalog) Guests() string { return strings.TrimSuffix(c.location, "/iceberg") + "/guests" }
+
+// folderName gives a name as a folder may bear it: what is not allowed in partition values and locations becomes "-".
+func folderName(name string) string {
+	plain := strings.Map(func(r rune) rune {
+		if r < utf8.RuneSelf && (r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || strings.ContainsRune("._~-", r)) {
+			return r
+		}
+		return '-'
+	}, name)
+	if strings.Trim(plain, ".") == "" {
+		return strings.Repeat("-", len(plain))
+	}
+	return plain[:min(len(plain), 128)]
 }
 
 // RegisterTable makes a table of metadata that exists already. The metadata stays where it is.
@@ -143,7 +192,7 @@ func (c *Catalog) RegisterTable(ctx context.Context, ident table.Identifier, loc
 	if _, err := metadataVersion(location); err != nil {
 		return nil, err
 	}
-	s := &Staged{Identifier: ident, Location: location, Metadata: meta}
+	s := &Staged{Identifier: slices.Clone(ident), Location: "file://" + Path(location), Metadata: meta}
 	if err := c.Swap(ctx, []*Staged{s}, nil); err != nil {
 		return nil, err
 	}
@@ -152,16 +201,16 @@ func (c *Catalog) RegisterTable(ctx context.Context, ident table.Identifier, loc
 
 // DropTable forgets a table and leaves its files.
 func (c *Catalog) DropTable(ctx context.Context, ident table.Identifier) error {
-	if err := c.db.settle(ctx); err != nil {
-		return err
+	_, err := c.Drop(ctx, ident, KindTable)
+	return err
+}
+
+// RenameTable gives a table another name. Its files stay where they are.
+func (c *Catalog) RenameTable(ctx context.Context, from, to table.Identifier) (*table.Table, error) {
+	if err := c.Rename(ctx, from, to, KindTable); err != nil {
+		return nil, err
 	}
-	if err := c.Catalog.DropTable(ctx, ident); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.loaded, strings.Join(ident, "."))
-	return nil
+	return c.LoadTable(ctx, to)
 }
 
 // NewMetadata builds the first metadata of a table with the schema's field ids as they are (iceberg-go's own NewMetadata

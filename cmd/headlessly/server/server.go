@@ -15,6 +15,7 @@ import (
 
 	"headless.ly/api"
 	"headless.ly/catalog/noun"
+	"headless.ly/catalog/rest"
 	"headless.ly/ingest"
 	"headless.ly/lakehouse"
 	"headless.ly/query"
@@ -131,7 +132,8 @@ func (s *Server) open(ctx context.Context) error {
 	}
 	s.service = api.New(api.Config{
 		Store: s.store, Reader: s.reader, Lake: s.lake, Nouns: nouns,
-		Base: s.cfg.Base, Version: s.cfg.Version, Probes: s.probes(), Logger: s.cfg.Logger,
+		Iceberg: rest.New(rest.Config{Catalog: s.lake.Database().Iceberg(), Logger: s.cfg.Logger}),
+		Base:    s.cfg.Base, Version: s.cfg.Version, Probes: s.probes(), Logger: s.cfg.Logger,
 	})
 	s.http = &http.Server{
 		Handler:           s.service,
