@@ -74,6 +74,17 @@ type operation struct {
 type condition struct {
 	Maintenance []choreStatus `json:"maintenance"`
 	Alerts      []alert       `json:"alerts"`
+	Engine      engineStatus  `json:"engine"`
+}
+
+// engineStatus is how the process does that queries run in.
+type engineStatus struct {
+	PID           int      `json:"pid"` // 0: it is being started
+	Restarts      int      `json:"restarts"`
+	UptimeSeconds float64  `json:"uptimeSeconds"`
+	ResidentBytes int64    `json:"residentBytes"` // 0 where the system does not tell
+	Fences        []string `json:"fences"`        // what the system holds the process in by
+	Missing       []string `json:"missingFences"` // fences that the system lacks
 }
 
 // choreStatus is how one kind of maintenance of the lake does.
@@ -132,7 +143,16 @@ func status(r *request) error {
 // serverStatus: GET /status
 func serverStatus(r *request) error {
 	alerts := append([]alert{}, failing(r.s.lake.Maintenance())...)
-	return r.sendJSON(http.StatusOK, condition{Maintenance: r.s.maintenance(), Alerts: alerts})
+	return r.sendJSON(http.StatusOK, condition{Maintenance: r.s.maintenance(), Alerts: alerts, Engine: r.s.engineStatus()})
+}
+
+// engineStatus asks the process that queries run in.
+func (s *Service) engineStatus() engineStatus {
+	e := s.reader.EngineStatus()
+	return engineStatus{
+		PID: e.PID, Restarts: e.Restarts, UptimeSeconds: e.Uptime.Seconds(), ResidentBytes: e.ResidentBytes,
+		Fences: append([]string{}, e.Fences...), Missing: append([]string{}, e.Missing...),
+	}
 }
 
 // maintenance lists the chores of the lake.

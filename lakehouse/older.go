@@ -122,7 +122,7 @@ func (t *Table) lifts(rows arrow.RecordBatch, retired []arrow.Array) (lifted, er
 		if !extra.IsNull(i) {
 			text = extra.Value(i)
 		}
-		values, rest, err := Lift(t.Noun, text, string(old.Append(nil)))
+		values, rest, err := Lift(t.Noun.Columns(), t.Noun.Was(), text, string(old.Append(nil)))
 		if err != nil {
 			return l, fmt.Errorf("%s %s: %w", t.Name, ids(rows).Value(i), err)
 		}

@@ -82,10 +82,10 @@ func place(columns []noun.Column, doc entity.Object, values []any, meta func(ent
 	return extra
 }
 
-// Lift gives the undeclared fields of an older row their place under today's declaration: one value for each of n.Columns(),
-// nil for most, and what stays undeclared. extra is the row's _extra, a JSON object; retired is one with the values of its
+// Lift gives the undeclared fields of an older row their place under today's declaration, a noun's columns and the names they
+// had before: one value for each column, nil for most, and what stays undeclared. extra is the row's _extra, a JSON object; retired is one with the values of its
 // columns that are declared no more. rest is empty where nothing stays.
-func Lift(n *noun.Noun, extra, retired string) (values []any, rest string, err error) {
+func Lift(columns []noun.Column, was map[string]string, extra, retired string) (values []any, rest string, err error) {
 	var doc entity.Object
 	for _, text := range []string{retired, extra} { // declared fields stood first
 		o, err := entity.ParseStored([]byte(text))
@@ -98,9 +98,9 @@ func Lift(n *noun.Noun, extra, retired string) (values []any, rest string, err e
 			}
 		}
 	}
-	doc.Rename(n.Was())
-	values = make([]any, len(n.Columns()))
-	if left := place(n.Columns(), doc, values, func(entity.Member) {}); len(left) > 0 {
+	doc.Rename(was)
+	values = make([]any, len(columns))
+	if left := place(columns, doc, values, func(entity.Member) {}); len(left) > 0 {
 		rest = string(left.Append(nil))
 	}
 	return values, rest, nil

@@ -12,6 +12,7 @@ import (
 	"headless.ly/catalog/noun"
 	"headless.ly/catalog/problem"
 	"headless.ly/query/duck"
+	"headless.ly/query/engine"
 )
 
 // maxStatementBytes bounds a statement.
@@ -90,7 +91,7 @@ var (
 )
 
 // admit checks a statement. It runs DuckDB's parser only.
-func (n vocabulary) admit(ctx context.Context, conn *duck.Conn, text string) (admitted, error) {
+func (n vocabulary) admit(ctx context.Context, conn *engine.Conn, text string) (admitted, error) {
 	if len(text) > maxStatementBytes {
 		return admitted{}, invalidSQL(-1, "the statement is larger than %d bytes", maxStatementBytes)
 	}
@@ -128,7 +129,7 @@ type parsed struct {
 }
 
 // parse gives the syntax tree of one statement that reads.
-func parse(ctx context.Context, conn *duck.Conn, text string) (any, error) {
+func parse(ctx context.Context, conn *engine.Conn, text string) (any, error) {
 	rows, err := conn.Query(ctx, "select cast(json_serialize_sql(cast(? as varchar)) as varchar)", text)
 	if err != nil {
 		return nil, asInvalidSQL(err)

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
-	"headless.ly/query/duck"
+	"headless.ly/query/engine"
 )
 
 // database is one tenant's in-memory DuckDB: the tables fed from its log, and read access to the published files.
@@ -31,8 +31,8 @@ type database struct {
 
 	once sync.Once
 	err  error // of opening
-	duck *duck.DB
-	idle chan *duck.Conn // every connection that nobody uses; a nil one is yet to be made
+	duck *engine.DB
+	idle chan *engine.Conn // every connection that nobody uses; a nil one is yet to be made
 
 	mu    sync.Mutex // guards feeds, and the users of every segment
 	feeds map[feedKey]*feed
@@ -82,39 +82,33 @@ func (d *database) open() error {
 }
 
 func (d *database) start() (err error) {
-	if d.duck, err = duck.Open(); err != nil {
+	ctx := context.Background() // what waits for the database are several callers
+	if d.duck, err = d.engine.process.Open(ctx); err != nil {
 		return err
 	}
-	d.idle = make(chan *duck.Conn, d.engine.cfg.Connections)
+	d.idle = make(chan *engine.Conn, d.engine.cfg.Connections)
 	for range cap(d.idle) {
 		d.idle <- nil
 	}
-	return d.use(context.Background(), func(conn *duck.Conn) error {
-		if err := registerLift(conn, d.engine.schemas); err != nil {
-			return err
+	return d.use(ctx, func(conn *engine.Conn) error {
+		if err := conn.Exec(ctx, strings.Join(guardStatements(), ";\n")); err != nil {
+			return fmt.Errorf("guard functions: %w", err)
 		}
-		for _, guard := range guardStatements() {
-			if err := conn.Exec(context.Background(), guard); err != nil {
-				return fmt.Errorf("guard functions: %w", err)
-			}
-		}
-		for _, setting := range d.settings() {
-			if err := conn.Exec(context.Background(), "set global "+setting); err != nil {
-				return fmt.Errorf("set %s: %w", setting, err)
-			}
+		if err := conn.Exec(ctx, "set global "+strings.Join(d.settings(), ";\nset global ")); err != nil {
+			return fmt.Errorf("set limits: %w", err)
 		}
 		return nil
 	})
 }
 
 // connection takes a connection, which must be put back.
-func (d *database) connection(ctx context.Context) (*duck.Conn, error) {
+func (d *database) connection(ctx context.Context) (*engine.Conn, error) {
 	select {
 	case conn := <-d.idle:
 		if conn != nil {
 			return conn, nil
 		}
-		conn, err := d.duck.Connect()
+		conn, err := d.duck.Connect(ctx)
 		if err != nil {
 			d.idle <- nil
 		}
@@ -124,10 +118,10 @@ func (d *database) connection(ctx context.Context) (*duck.Conn, error) {
 	}
 }
 
-func (d *database) putBack(conn *duck.Conn) { d.idle <- conn }
+func (d *database) putBack(conn *engine.Conn) { d.idle <- conn }
 
 // use runs a function on a connection.
-func (d *database) use(ctx context.Context, f func(*duck.Conn) error) error {
+func (d *database) use(ctx context.Context, f func(*engine.Conn) error) error {
 	conn, err := d.connection(ctx)
 	if err != nil {
 		return err
@@ -169,6 +163,9 @@ func (d *database) folders() []string {
 	return folders
 }
 
+// lives says whether the process of the database still runs. The database must be open.
+func (d *database) lives() bool { return d.duck.Lives() }
+
 // close frees everything. No query may be running.
 func (d *database) close() error {
 	d.once.Do(func() { d.err = errClosed })
@@ -180,7 +177,6 @@ func (d *database) close() error {
 			conn.Close()
 		}
 	}
-	d.duck.Close()
 	if d.temp == "" {
 		return nil
 	}
@@ -189,7 +185,7 @@ func (d *database) close() error {
 
 // run runs one statement and reads its whole result.
 func (d *database) run(ctx context.Context, text string, args []any) (out [][]any, err error) {
-	err = d.use(ctx, func(conn *duck.Conn) error {
+	err = d.use(ctx, func(conn *engine.Conn) error {
 		rows, err := conn.Query(ctx, text, args...)
 		if err != nil {
 			return err
@@ -202,5 +198,5 @@ func (d *database) run(ctx context.Context, text string, args []any) (out [][]an
 }
 
 func (d *database) exec(ctx context.Context, text string) error {
-	return d.use(ctx, func(conn *duck.Conn) error { return conn.Exec(ctx, text) })
+	return d.use(ctx, func(conn *engine.Conn) error { return conn.Exec(ctx, text) })
 }

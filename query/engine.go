@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,6 +18,7 @@ import (
 	"headless.ly/catalog/problem"
 	"headless.ly/lakehouse"
 	"headless.ly/query/duck"
+	"headless.ly/query/engine"
 )
 
 // EngineConfig bounds an Engine. The zero value of a field means the default in its comment.
@@ -38,6 +40,7 @@ type EngineConfig struct {
 	MaxTailRows    int                          // 50,000: a longer tail keeps only the latest version of each entity
 	MaxHistoryRows int                          // 500,000 versions of one noun are kept; longer histories are read anew each time
 	MaxRows        int                          // 2,000,000 rows fed from logs, all databases together
+	Logger         *slog.Logger                 // slog.Default(): says when the process is started again
 }
 
 func (c *EngineConfig) defaults() {
@@ -79,6 +82,8 @@ type Engine struct {
 	foreign *semaphore.Weighted // statements of tenants
 	feeding *semaphore.Weighted // reads of logs into tables
 
+	process *engine.Process // where the databases are
+
 	opened  atomic.Int64 // numbers databases
 	tables  atomic.Int64 // numbers tables of databases
 	closing chan struct{}
@@ -86,7 +91,6 @@ type Engine struct {
 
 	mu        sync.Mutex // guards what follows; never held while DuckDB or the log works
 	databases *simplelru.LRU[string, *database]
-	watched   map[*Result]context.CancelCauseFunc // of tenants' statements
 	closed    bool
 }
 
@@ -106,7 +110,6 @@ func openEngine(cfg EngineConfig, log Log, all schemas, words vocabulary) (*Engi
 		cfg:     cfg,
 		log:     log,
 		schemas: all,
-		watched: map[*Result]context.CancelCauseFunc{},
 		events:  logSchema(),
 		words:   words,
 		foreign: semaphore.NewWeighted(int64(cfg.MaxForeign)),
@@ -114,13 +117,14 @@ func openEngine(cfg EngineConfig, log Log, all schemas, words vocabulary) (*Engi
 		feeding: semaphore.NewWeighted(int64(cfg.MaxRunning)),
 		closing: make(chan struct{}),
 	}
-	databases, err := simplelru.NewLRU[string, *database](1<<30, nil) // trim decides what leaves
-	if err != nil {
+	var err error
+	if e.databases, err = simplelru.NewLRU[string, *database](1<<30, nil); err != nil { // trim decides what leaves
 		return nil, fmt.Errorf("open engine: %w", err)
 	}
-	e.databases = databases
+	if e.process, err = startProcess(cfg, all); err != nil {
+		return nil, err
+	}
 	e.sweeper.Go(func() { e.every(e.cfg.IdleClose/4, e.sweep) })
-	e.sweeper.Go(func() { e.every(watchEvery, e.watch) })
 	return e, nil
 }
 
@@ -136,7 +140,9 @@ func (e *Engine) Close() error {
 	gone := e.retire(func(*database) bool { return true })
 	e.mu.Unlock()
 	e.sweeper.Wait()
-	return closeAll(gone)
+	err := closeAll(gone)
+	e.process.Close()
+	return err
 }
 
 // every calls f from time to time until the engine closes.
@@ -186,8 +192,20 @@ func closeAll(databases []*database) error {
 	return errors.Join(errs...)
 }
 
-// acquire gives the tenant's database, opened. It must be released.
+// acquire gives the tenant's database, opened. It must be released. One whose process has ended is replaced: it is fed anew.
 func (e *Engine) acquire(tenant string) (*database, error) {
+	for {
+		d, err := e.take(tenant)
+		if err != nil || d.lives() {
+			return d, err
+		}
+		e.discard(d)
+		e.release(d)
+	}
+}
+
+// take gives the tenant's database, opened.
+func (e *Engine) take(tenant string) (*database, error) {
 	e.mu.Lock()
 	if e.closed {
 		e.mu.Unlock()
@@ -317,6 +335,9 @@ func (e *Engine) explain(ctx, limited context.Context, d *database, err error) e
 	}
 	if limited.Err() != nil {
 		return problem.New(problem.Timeout, "the query took longer than %s", e.cfg.QueryTimeout)
+	}
+	if _, ok := errors.AsType[*problem.Problem](err); ok {
+		return err
 	}
 	failure, ok := errors.AsType[*duck.Error](err)
 	if !ok {

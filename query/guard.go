@@ -1,11 +1,9 @@
 package query
 
 import (
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // Some functions of DuckDB make much of little in one call, which neither an interrupt nor the memory limit stops: text is
@@ -77,38 +75,4 @@ func formatting(node map[string]any) bool {
 	value, _ := first["value"].(map[string]any)
 	text, ok := value["value"].(string)
 	return ok && !wideFormat.MatchString(text)
-}
-
-// watchEvery is how often memory is looked at while tenants' statements run.
-const watchEvery = 20 * time.Millisecond
-
-// watch cancels tenants' statements when the process has grown beyond what it may have: what DuckDB allocates for text does
-// not count against its own limit.
-func (e *Engine) watch() {
-	e.mu.Lock()
-	watched := len(e.watched) > 0
-	e.mu.Unlock()
-	if watched && residentMB() > e.cfg.MaxProcessMB {
-		e.cancelWatched()
-	}
-}
-
-// cancelWatched cancels every statement of tenants.
-func (e *Engine) cancelWatched() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, cancel := range e.watched {
-		cancel(errMemory)
-	}
-}
-
-// residentMB is the memory of the process; 0 where the system does not tell.
-func residentMB() int {
-	stat, err := os.ReadFile("/proc/self/statm")
-	fields := strings.Fields(string(stat))
-	if err != nil || len(fields) < 2 {
-		return 0
-	}
-	pages, _ := strconv.Atoi(fields[1])
-	return pages * (os.Getpagesize() >> 10) >> 10
 }

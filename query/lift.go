@@ -6,32 +6,44 @@ import (
 	"time"
 
 	"headless.ly/catalog/entity"
+	"headless.ly/catalog/noun"
 	"headless.ly/lakehouse"
-	"headless.ly/query/duck"
 )
 
 // functionLift names the SQL function lift(noun, extra, retired): lakehouse.Lift, for rows that DuckDB reads. Its result is a
 // JSON object: each lifted column's value as text that casts to the column's type, and under _extra the text that remains.
 const functionLift = "lift"
 
-// registerLift makes lift known to a database.
-func registerLift(conn *duck.Conn, all schemas) error {
-	return conn.Register(functionLift, 3, func(args []string) (string, error) { return all.lift(args[0], args[1], args[2]) })
+// declared is what lift knows of a noun.
+type declared struct {
+	Columns []noun.Column
+	Was     map[string]string // names that columns had before
 }
 
-func (all schemas) lift(name, extra, retired string) (string, error) {
-	table := all[name]
-	if table == nil {
+// declarations are what the engine's process is told of nouns, by name.
+type declarations map[string]declared
+
+func (all schemas) declarations() declarations {
+	out := declarations{}
+	for name, table := range all {
+		out[name] = declared{table.noun.Columns(), table.noun.Was()}
+	}
+	return out
+}
+
+func (all declarations) lift(name, extra, retired string) (string, error) {
+	n, ok := all[name]
+	if !ok {
 		return "", fmt.Errorf("lift: no noun %q", name)
 	}
-	values, rest, err := lakehouse.Lift(table.noun, extra, retired)
+	values, rest, err := lakehouse.Lift(n.Columns, n.Was, extra, retired)
 	if err != nil {
 		return "", err
 	}
 	var out entity.Object
 	for i, v := range values {
 		if v != nil {
-			out = append(out, entity.Member{Name: table.noun.Columns()[i].Name, Value: entity.Quote(castable(v))})
+			out = append(out, entity.Member{Name: n.Columns[i].Name, Value: entity.Quote(castable(v))})
 		}
 	}
 	if rest != "" {

@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"strings"
 
-	"headless.ly/query/duck"
+	"headless.ly/query/engine"
 )
 
 // explainPlan answers EXPLAIN with the plan as JSON, without what tells of the server: files, other tables, the text that ran.
-func (r *Result) explainPlan(conn *duck.Conn, prefix string, a admitted, q SQL) error {
+func (r *Result) explainPlan(conn *engine.Conn, prefix string, a admitted, q SQL) error {
 	out, err := planOf(r.ctx, conn, prefix+a.text, q)
 	if err != nil {
 		return unpositioned(err)
@@ -34,7 +34,7 @@ func (r *Result) explainPlan(conn *duck.Conn, prefix string, a admitted, q SQL) 
 	return r.run(conn, show, SQL{Args: args, Limit: q.Limit})
 }
 
-func planOf(ctx context.Context, conn *duck.Conn, text string, q SQL) ([][]any, error) {
+func planOf(ctx context.Context, conn *engine.Conn, text string, q SQL) ([][]any, error) {
 	s, err := conn.Prepare(ctx, text)
 	if err != nil {
 		return nil, err

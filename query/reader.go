@@ -9,6 +9,7 @@ import (
 	"headless.ly/catalog/entity"
 	"headless.ly/catalog/noun"
 	"headless.ly/lakehouse"
+	"headless.ly/query/engine"
 )
 
 // Log is what reads need of the writer. An unknown tenant is an empty one: Head is 0, nothing is created.
@@ -193,6 +194,9 @@ func Open(cfg Config) (*Reader, error) {
 
 // Ping runs a statement in a database of its own: whether reads work at all.
 func (r *Reader) Ping(ctx context.Context) error { return r.engine.ping(ctx) }
+
+// EngineStatus tells how the process does that queries run in.
+func (r *Reader) EngineStatus() engine.Status { return r.engine.process.Status() }
 
 // Close frees the engine. Queries that run fail or finish; later ones are refused.
 func (r *Reader) Close() error { return r.engine.Close() }

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"headless.ly/lakehouse"
-	"headless.ly/query/duck"
+	"headless.ly/query/engine"
 )
 
 // segment is a part of one noun's history as a typed table: one row per event, with _seq, and _deleted for a delete.
@@ -76,7 +76,7 @@ var (
 // extend appends the events of a range that choose keeps. Rows that were appended before a failure stay, and count, unless
 // it is errAppend.
 func (d *database) extend(ctx context.Context, g *segment, r lakehouse.Range, choose func(*lakehouse.Event) (bool, error)) error {
-	return d.use(ctx, func(conn *duck.Conn) (err error) {
+	return d.use(ctx, func(conn *engine.Conn) (err error) {
 		appender, err := conn.Append(unquoteName(g.table))
 		if err != nil {
 			return fmt.Errorf("%w: %w", errAppend, err)

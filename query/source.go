@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"headless.ly/query/duck"
+	"headless.ly/query/engine"
 )
 
 // source gives the SELECT behind a name of a tenant's statement, at the scope's instant; of a formAt it has one parameter,
@@ -55,7 +55,7 @@ func versionsAt(g *segment, upto int64) string {
 
 // define makes what an admitted statement names known to a connection, under the names it uses. What it names stays until
 // release.
-func (d *database) define(ctx context.Context, conn *duck.Conn, in []scope, tables map[string]named) (release func(), err error) {
+func (d *database) define(ctx context.Context, conn *engine.Conn, in []scope, tables map[string]named) (release func(), err error) {
 	var releases []func()
 	release = func() {
 		for _, free := range releases {

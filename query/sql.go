@@ -14,6 +14,7 @@ import (
 
 	"headless.ly/catalog/problem"
 	"headless.ly/query/duck"
+	"headless.ly/query/engine"
 )
 
 // Limits of a tenant's statement (analytics.md 2).
@@ -76,7 +77,7 @@ type Result struct {
 	ctx     context.Context
 	caller  context.Context
 	timeout time.Duration
-	rows    *duck.Rows
+	rows    *engine.Rows
 	read    int
 	free    []func() // in reverse
 }
@@ -107,7 +108,9 @@ func (r *Reader) statement(ctx context.Context, database string, tenants []strin
 		return nil, err
 	}
 	res := &Result{Limit: q.Limit, Seqs: map[string]int64{}, engine: r.engine, caller: ctx, timeout: q.Timeout}
-	r.engine.bound(res, q.Timeout)
+	limited, expire := context.WithTimeout(ctx, q.Timeout)
+	res.ctx = limited
+	res.after(expire)
 	defer func() {
 		if err != nil {
 			err = res.explain(err)
@@ -147,26 +150,6 @@ func (r *Reader) scopes(res *Result, tenants []string, q SQL) ([]scope, error) {
 	return scopes, nil
 }
 
-// errMemory is why a statement is cancelled when the process has too much memory.
-var errMemory = errors.New("too much memory")
-
-// bound gives a statement its time, and puts it among those that are cancelled when memory runs out.
-func (e *Engine) bound(r *Result, timeout time.Duration) {
-	cancelled, cancel := context.WithCancelCause(r.caller)
-	limited, expire := context.WithTimeout(cancelled, timeout)
-	r.ctx = limited
-	e.mu.Lock()
-	e.watched[r] = cancel
-	e.mu.Unlock()
-	r.after(func() {
-		e.mu.Lock()
-		delete(e.watched, r)
-		e.mu.Unlock()
-		expire()
-		cancel(nil)
-	})
-}
-
 func (r *Result) after(f func()) { r.free = append(r.free, f) }
 
 // start admits the statement, defines what it names and runs it.
@@ -182,7 +165,11 @@ func (r *Result) start(in []scope, q SQL) error {
 	if err != nil {
 		return err
 	}
-	r.after(func() { r.d.putBack(conn) })
+	conn.Expendable = true
+	r.after(func() {
+		conn.Expendable = false
+		r.d.putBack(conn)
+	})
 	a, err := r.engine.words.admit(r.ctx, conn, q.Text)
 	if err != nil {
 		return err
@@ -205,7 +192,7 @@ func (r *Result) start(in []scope, q SQL) error {
 }
 
 // run runs an admitted statement, each column cast to a type that can be read.
-func (r *Result) run(conn *duck.Conn, a admitted, q SQL) error {
+func (r *Result) run(conn *engine.Conn, a admitted, q SQL) error {
 	columns, err := describe(r.ctx, conn, a, q)
 	if err != nil {
 		return err
@@ -239,7 +226,7 @@ func (r *Result) run(conn *duck.Conn, a admitted, q SQL) error {
 }
 
 // describe gives the columns of a statement. Where a parameter decides a type, only running says it.
-func describe(ctx context.Context, conn *duck.Conn, a admitted, q SQL) ([]duck.Column, error) {
+func describe(ctx context.Context, conn *engine.Conn, a admitted, q SQL) ([]duck.Column, error) {
 	s, err := conn.Prepare(ctx, a.text)
 	if err != nil {
 		return nil, a.positioned(err)
@@ -267,7 +254,7 @@ func (a admitted) positioned(err error) error {
 }
 
 // query runs a statement of ours around a caller's. The rows own it.
-func query(ctx context.Context, conn *duck.Conn, text string, q SQL) (*duck.Rows, error) {
+func query(ctx context.Context, conn *engine.Conn, text string, q SQL) (*engine.Rows, error) {
 	s, err := conn.Prepare(ctx, text)
 	if err != nil {
 		return nil, unpositioned(err)
@@ -291,7 +278,7 @@ func unpositioned(err error) error {
 	return err
 }
 
-func (q SQL) run(ctx context.Context, s *duck.Stmt) (*duck.Rows, error) {
+func (q SQL) run(ctx context.Context, s *engine.Stmt) (*engine.Rows, error) {
 	if q.Named != nil {
 		return s.QueryNamed(ctx, q.Named)
 	}
@@ -376,7 +363,7 @@ func (r *Result) explain(err error) error {
 	if err := r.caller.Err(); err != nil {
 		return err
 	}
-	if errors.Is(context.Cause(r.ctx), errMemory) {
+	if errors.Is(err, engine.ErrMemory) {
 		return problem.New(problem.MemoryExceeded, "the query was cancelled: the service is short of memory")
 	}
 	if errors.Is(err, context.DeadlineExceeded) {

@@ -8,25 +8,26 @@ import (
 
 	"headless.ly/catalog/noun"
 	"headless.ly/catalog/problem"
-	"headless.ly/query/duck"
+	"headless.ly/query/engine"
 )
 
-func bare(t testing.TB, settings ...string) *duck.Conn {
+// bare is a database without settings, in a process that may write to the test's folder.
+func bare(t testing.TB, folders ...string) *engine.Conn {
 	t.Helper()
-	db, err := duck.Open()
+	p, err := engine.Start(engine.Config{ReadWrite: folders, Setup: declarations{}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := db.Connect()
+	db, err := p.Open(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close(); db.Close() })
-	for _, s := range append([]string{"errors_as_json = true"}, settings...) {
-		if err := c.Exec(context.Background(), "set global "+s); err != nil {
-			t.Fatal(err)
-		}
+	c, err := db.Connect(context.Background())
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(func() { c.Close(); p.Close() })
+	exec(t, c, "set global errors_as_json = true")
 	return c
 }
 
@@ -66,7 +67,7 @@ func TestAdmission(t *testing.T) {
 func TestFencesAlone(t *testing.T) {
 	dir := t.TempDir()
 	own, other := dir+"/tenant=a", dir+"/tenant=ab"
-	c := bare(t)
+	c := bare(t, dir)
 	for _, folder := range []string{own, other} {
 		exec(t, c, "copy (select 42 as n) to '"+dir+"/f.parquet'")
 		if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -165,7 +166,7 @@ func FuzzAdmission(f *testing.F) {
 	})
 }
 
-func exec(t testing.TB, c *duck.Conn, text string) {
+func exec(t testing.TB, c *engine.Conn, text string) {
 	t.Helper()
 	if err := c.Exec(context.Background(), text); err != nil {
 		t.Fatalf("%s: %v", text, err)

@@ -29,6 +29,7 @@ import (
 
 	"headless.ly/cmd/headlessly/server"
 	"headless.ly/lakehouse"
+	"headless.ly/query"
 )
 
 var (
@@ -53,8 +54,9 @@ const (
 	childSkip = "HEADLESSLY_CRASH_SKIP" // how many such steps it lets pass
 )
 
-// TestMain runs this binary as the server that TestCrash kills, if the environment says so.
+// TestMain runs this binary as the engine of its own servers, or as the server that TestCrash kills, if it was started as one.
 func TestMain(m *testing.M) {
+	query.ServeIfStarted()
 	if data := os.Getenv(childData); data != "" {
 		if err := serveChild(data); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -66,13 +66,16 @@ func (s *Stmt) Close() { bindings.DestroyPrepare(&s.handle) }
 func (s *Stmt) Columns() []Column { return s.columns }
 
 // Resolved says whether the columns are known before the statement runs.
-func (s *Stmt) Resolved() bool {
-	for _, c := range s.columns {
+func (s *Stmt) Resolved() bool { return Resolved(s.columns) }
+
+// Resolved says whether the columns of a prepared statement are known.
+func Resolved(columns []Column) bool {
+	for _, c := range columns {
 		if c.Type == Unresolved || c.Type == Unknown {
 			return false
 		}
 	}
-	return len(s.columns) > 0
+	return len(columns) > 0
 }
 
 // Params gives the names of the parameters: $1 and ? are "1", $name is "name".
@@ -226,7 +229,15 @@ func (r *Rows) Close() {
 }
 
 // All reads every row that is left: strings, int64, float64, bool, time.Time and nil.
-func (r *Rows) All(ctx context.Context) ([][]any, error) {
+func (r *Rows) All(ctx context.Context) ([][]any, error) { return All(ctx, r) }
+
+// Source gives the rows of a result as Rows does.
+type Source interface {
+	Next(ctx context.Context) (*Chunk, error)
+}
+
+// All reads every row of a result as Rows.All does.
+func All(ctx context.Context, r Source) ([][]any, error) {
 	var out [][]any
 	for {
 		chunk, err := r.Next(ctx)

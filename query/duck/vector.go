@@ -85,6 +85,7 @@ type Vector struct {
 	Type Type
 	data unsafe.Pointer
 	mask *uint64 // a bit for each row, 1: not null; nil: none is null
+	flat []byte  // of text that came in a message: all bytes; data says where each begins
 }
 
 // Null says whether a row has no value.
@@ -113,6 +114,10 @@ const inlined = 12
 
 // Text gives the bytes of a Varchar or Blob; they must not be kept.
 func (v *Vector) Text(i int) []byte {
+	if v.flat != nil {
+		begin, end := *at[uint32](v.data, i), *at[uint32](v.data, i+1)
+		return v.flat[begin:end:end]
+	}
 	t := at[text](v.data, i)
 	if t.length <= inlined {
 		return unsafe.Slice((*byte)(unsafe.Pointer(&t.inline)), t.length)

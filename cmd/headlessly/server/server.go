@@ -125,6 +125,7 @@ func (s *Server) open(ctx context.Context) error {
 		Log: s.store, Lake: s.lake, Nouns: nouns, Secret: secret, Base: s.cfg.Base, Clock: s.cfg.Clock,
 		Engine: query.EngineConfig{
 			Warehouse: filepath.Join(s.cfg.Data, "warehouse"), TempDir: filepath.Join(s.cfg.Data, "tmp"), Folders: s.lake.Folders,
+			Logger: s.cfg.Logger,
 		},
 	})
 	if err != nil {
