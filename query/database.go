@@ -74,7 +74,11 @@ func (d *database) member(tenant string) *database {
 // open starts DuckDB on first use and locks it in.
 func (d *database) open() error {
 	d.once.Do(func() {
-		if err := d.start(); err != nil {
+		err := d.start()
+		if err != nil && d.duck != nil && !d.lives() {
+			err = fmt.Errorf("%w: %w", errLost, err)
+		}
+		if err != nil {
 			d.err = fmt.Errorf("open database of %s: %w", d.tenant, err)
 		}
 	})
@@ -147,6 +151,9 @@ func (d *database) settings() []string {
 		"lock_configuration = true",
 	}
 }
+
+// errLost is the error of opening a database whose process ended meanwhile.
+var errLost = errors.New("the process ended")
 
 // errClosed is the error of opening a database that was closed before its first use.
 var errClosed = errors.New("the database is closed")

@@ -194,8 +194,11 @@ func closeAll(databases []*database) error {
 
 // acquire gives the tenant's database, opened. It must be released. One whose process has ended is replaced: it is fed anew.
 func (e *Engine) acquire(tenant string) (*database, error) {
-	for {
+	for tries := 0; ; tries++ {
 		d, err := e.take(tenant)
+		if errors.Is(err, errLost) && tries < maxTries {
+			continue
+		}
 		if err != nil || d.lives() {
 			return d, err
 		}
@@ -203,6 +206,9 @@ func (e *Engine) acquire(tenant string) (*database, error) {
 		e.release(d)
 	}
 }
+
+// maxTries is how often a database is opened again whose process ends meanwhile.
+const maxTries = 5
 
 // take gives the tenant's database, opened.
 func (e *Engine) take(tenant string) (*database, error) {

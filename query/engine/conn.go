@@ -27,18 +27,14 @@ type DB struct {
 
 // Lives says whether the process of the database still runs. Nothing of one that has ended comes back.
 func (db *DB) Lives() bool {
-	select {
-	case <-db.child.ended:
-		return false
-	default:
-		return true
-	}
+	return db.child.lives()
 }
 
 // Connect makes a connection with temporary objects and settings of its own.
 func (db *DB) Connect(ctx context.Context) (*Conn, error) {
 	link, err := db.child.dial()
 	if err != nil {
+		db.child.lose(err)
 		return nil, unavailable(err)
 	}
 	c := &Conn{child: db.child, link: link, in: bufio.NewReader(link)}
@@ -72,13 +68,15 @@ func (c *Conn) Close() {
 	_ = c.link.Close() // in memory: nothing can be lost
 }
 
-// lose marks the connection as broken. All that can be said to a caller is to try again: another process takes over.
+// lose gives the process up, with all its connections: it has ended, or does not do what it should. All that can be said to
+// a caller is to try again, since another process takes over.
 func (c *Conn) lose(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		c.child.kill("a statement did not end when it was stopped")
+		err = errors.New("a statement did not end when it was stopped")
 	}
 	if c.broken == nil {
 		c.broken = unavailable(err)
+		c.child.lose(err)
 	}
 	return c.broken
 }

@@ -49,7 +49,7 @@ var errStopped = errors.New("stopped")
 type Config struct {
 	ReadOnly  []string      // files and folders that databases may read; they have to be there
 	ReadWrite []string      // likewise, and may write
-	MemoryMB  int           // 4096: when the process has more, expendable statements are stopped; with half as much again it ends
+	MemoryMB  int           // 4096: when the process has more, expendable statements are stopped; with twice as much it ends
 	Files     int           // 4096 may be open at once
 	Wait      time.Duration // 5 s to wait for a process that is starting
 	Setup     any           // what Functions is given, as JSON
@@ -148,7 +148,7 @@ func (p *Process) Open(ctx context.Context) (*DB, error) {
 		if stopped {
 			return nil, problem.New(problem.Unavailable, "the server is stopping")
 		}
-		if c != nil {
+		if c != nil && c.lives() {
 			return &DB{child: c, name: fmt.Append(nil, p.opened.Add(1))}, nil
 		}
 		select {
@@ -194,7 +194,6 @@ func (p *Process) supervise() {
 		pause := min(startPause, firstPause<<min(failures, 16))
 		if err == nil {
 			p.serve(c)
-			<-c.ended
 			err = c.err
 			if time.Since(c.ready) > settled {
 				failures = 0
@@ -226,11 +225,12 @@ func (p *Process) supervise() {
 func (p *Process) serve(c *child) {
 	p.turn(c)
 	select {
-	case <-c.ended:
+	case <-c.lost:
 	case <-p.closing:
 		c.end()
 	}
 	p.turn(nil)
+	<-c.ended
 }
 
 // turn sets the process that queries use, and wakes who waits for one.
@@ -255,6 +255,8 @@ type child struct {
 	words  *words
 	ready  time.Time
 	fences fences
+	once   sync.Once     // closes lost
+	lost   chan struct{} // closed when the process is of no more use
 	ended  chan struct{} // closed when err is set
 	err    error
 
@@ -273,7 +275,7 @@ func (p *Process) start() (*child, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start engine: %w", err), ours.Close())
 	}
-	c := &child{words: &words{}, ended: make(chan struct{}), control: ours}
+	c := &child{words: &words{}, lost: make(chan struct{}), ended: make(chan struct{}), control: ours}
 	c.cmd = &exec.Cmd{
 		Path: program, Args: []string{os.Args[0], Command},
 		Env:    []string{}, // nothing of ours: there may be secrets in it
@@ -285,9 +287,9 @@ func (p *Process) start() (*child, error) {
 	}
 	go c.wait()
 	if err := c.greet(p); err != nil {
-		c.kill("it did not start")
+		c.lose(err)
 		<-c.ended
-		return nil, fmt.Errorf("start engine: %w: %w", err, c.err)
+		return nil, fmt.Errorf("start engine: %w", c.err)
 	}
 	return c, nil
 }
@@ -299,7 +301,7 @@ func (c *child) greet(p *Process) error {
 	go func() {
 		select {
 		case <-p.closing:
-			c.kill("the server is stopping")
+			c.lose(errors.New("the server is stopping"))
 		case <-undo:
 		}
 	}()
@@ -330,6 +332,7 @@ func (c *child) wait() {
 	}
 	c.err = err
 	_ = c.control.Close() // nobody listens
+	c.lose(err)
 	close(c.ended)
 }
 
@@ -339,14 +342,26 @@ func (c *child) end() {
 	select {
 	case <-c.ended:
 	case <-time.After(endPatience):
-		c.kill("it did not end when asked to")
+		c.lose(errors.New("it did not end when asked to"))
 	}
 }
 
-// kill ends the process at once.
-func (c *child) kill(why string) {
-	fmt.Fprintf(c.words, "killed: %s\n", why)
-	_ = c.cmd.Process.Kill() // it may have ended
+// lose ends the process at once, if it has not ended, and lets no query use it any more.
+func (c *child) lose(why error) {
+	c.once.Do(func() {
+		fmt.Fprintf(c.words, "given up: %v\n", why)
+		_ = c.cmd.Process.Kill() // it may have ended
+		close(c.lost)
+	})
+}
+
+func (c *child) lives() bool {
+	select {
+	case <-c.lost:
+		return false
+	default:
+		return true
+	}
 }
 
 // dial makes a connection to the process: one end of a pair of sockets goes to it. So nobody else can connect, and the process

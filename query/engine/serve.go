@@ -124,13 +124,13 @@ func (s *server) prepare(control *net.UnixConn, functions Functions) ([]byte, er
 // watchEvery is how often memory is looked at.
 const watchEvery = 20 * time.Millisecond
 
-// watch stops expendable statements when the process has grown beyond its limit, and ends the process half as much above:
+// watch stops expendable statements when the process has grown beyond its limit, and ends the process at twice as much:
 // what DuckDB allocates for text does not count against its own limit, and one call may allocate without end.
 func (s *server) watch(memory *residentMemory) {
 	for range time.Tick(watchEvery) {
 		switch resident := memory.bytes(); {
-		case resident > s.limit+s.limit/2:
-			fmt.Fprintf(os.Stderr, "the engine has %d MB, more than %d MB and half as much again\n", resident>>20, s.limit>>20)
+		case resident > 2*s.limit:
+			fmt.Fprintf(os.Stderr, "the engine has %d MB, more than twice %d MB\n", resident>>20, s.limit>>20)
 			os.Exit(1)
 		case resident > s.limit:
 			s.mu.Lock()

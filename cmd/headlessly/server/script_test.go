@@ -292,9 +292,10 @@ func newNames() *names {
 
 var (
 	anID     = regexp.MustCompile(`\b(` + prefixes() + `)_([A-Za-z0-9]{12}|[A-Za-z0-9]{8})\b`)
-	aGauge   = regexp.MustCompile(`"(flushedSeq|lagSeconds|sizeBytes|elapsedMs)": [0-9.]+`)            // differ with what is published, and with time
-	chores   = regexp.MustCompile(`(?s)"maintenance": \[.*?\n  \]`)                                    // run at times of their own
-	anAge    = regexp.MustCompile(`"freshness": \{(?:\s*"[a-z]+": \{\s*"ageMs": [0-9]+\s*\},?)*\s*\}`) // likewise
+	aGauge   = regexp.MustCompile(`"(flushedSeq|lagSeconds|sizeBytes|elapsedMs|pid|uptimeSeconds|residentBytes)": [0-9.]+`) // differ with what is published, and with time
+	chores   = regexp.MustCompile(`(?s)"maintenance": \[.*?\n  \]`)                                                         // run at times of their own
+	aFence   = regexp.MustCompile(`(?s)"(fences|missingFences)": \[.*?\]`)                                                  // those of the machine
+	anAge    = regexp.MustCompile(`"freshness": \{(?:\s*"[a-z]+": \{\s*"ageMs": [0-9]+\s*\},?)*\s*\}`)                      // likewise
 	aCursor  = regexp.MustCompile(`"cursor": "([^"{]+)"`)
 	aStandIn = regexp.MustCompile(`\{[a-z]+\.[0-9]+\}`)
 )
@@ -334,6 +335,7 @@ func (n *names) stand(text string) string {
 		return n.name(kind, id)
 	})
 	text = aGauge.ReplaceAllString(text, `"$1": 0`)
+	text = aFence.ReplaceAllString(text, `"$1": []`)
 	text = chores.ReplaceAllString(text, `"maintenance": []`)
 	text = anAge.ReplaceAllString(text, `"freshness": {}`)
 	return aCursor.ReplaceAllStringFunc(text, func(pair string) string {
