@@ -4,7 +4,7 @@ RUNS ?= 200
 STEP ?= 1
 SHELL := bash
 
-.PHONY: build test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-short crash faults exactly
+.PHONY: build test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-short crash faults exactly compatibility
 
 build:
 	go build -o bin/headlessly ./cmd/headlessly
@@ -64,3 +64,6 @@ faults: # every STEP-th operation of log and publisher fails once, in every way;
 
 exactly: # seeded runs of publishing and maintenance with a kill, a failing disk, a lost response or another program in each
 	go test -count=1 -timeout 0 -run '^TestExactlyOnce$$' -v ./lakehouse -args -exactly.runs=$(RUNS)
+
+compatibility: # Apache Iceberg's REST compatibility kit against catalog/rest; needs Java 17 and Maven
+	go run ./catalog/rest/compatibility

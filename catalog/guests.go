@@ -16,25 +16,24 @@ import (
 // NewLocation gives a place for a table or view to be made: TableLocation, or beside it where something is there already.
 func (c *Catalog) NewLocation(ident table.Identifier) string {
 	location := c.TableLocation(ident)
-	if _, err := c.io.fs.Stat(Path(location)); err == nil {
+	if c.io.Exists(location) {
 		location += "-" + uuid.NewString()
 	}
 	return location
 }
 
-// ErrNotGuests is returned where a folder is not one of a guest's table.
-var ErrNotGuests = errors.New("not a folder of a guest's table")
-
-// Purge removes a folder of a guest's table with everything in it. A link is removed, not followed.
-func (c *Catalog) Purge(folder string) error {
-	name, root := path.Clean(Path(folder)), Path(c.Guests())+"/"
-	if below, found := strings.CutPrefix(name, root); !found || !strings.Contains(below, "/") {
-		return fmt.Errorf("purge %s: %w", folder, ErrNotGuests)
-	}
-	if err := c.io.removeAll(name); err != nil {
-		return fmt.Errorf("purge %s: %w", folder, err)
+// RemoveAll removes a folder with everything in it. A link is removed, not followed.
+func (x *IO) RemoveAll(folder string) error {
+	if err := x.removeAll(Path(folder)); err != nil {
+		return fmt.Errorf("remove %s: %w", folder, err)
 	}
 	return nil
+}
+
+// Exists says whether a file can be seen.
+func (x *IO) Exists(name string) bool {
+	_, err := x.fs.Stat(Path(name))
+	return err == nil
 }
 
 func (x *IO) removeAll(name string) error {

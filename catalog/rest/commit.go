@@ -3,6 +3,7 @@ package rest
 import (
 	"encoding/json"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -48,7 +49,7 @@ type update struct {
 
 // commitTable applies a commit, or makes the table that was staged.
 func (s *Server) commitTable(r *request) error {
-	if err := r.named("table"); err != nil {
+	if err := r.named(catalog.KindTable); err != nil {
 		return err
 	}
 	var body commitBody
@@ -83,6 +84,7 @@ func (s *Server) commitTransaction(r *request) error {
 	if err := r.read(&body); err != nil {
 		return err
 	}
+	r.kind = catalog.KindTable
 	if len(body.Changes) == 0 || len(body.Changes) > maxChanges {
 		return badRequest("A transaction changes 1 to %d tables", maxChanges)
 	}
@@ -191,10 +193,13 @@ func (s *Server) apply(r *request, all ...*change) ([]string, error) {
 			if ours(ch.ident) {
 				return nil, guarded("table", ch.ident)
 			}
-			if err := s.vacant(&request{s: s, c: r.c, ident: ch.ident}); err != nil {
+			if _, err := s.cat.Pointer(r.c, ch.ident, catalog.KindTable); err == nil {
+				return nil, commitFailed("Requirement failed: table already exists: %s", dotted(ch.ident))
+			}
+			err := s.vacant(&request{s: s, c: r.c, ident: ch.ident, kind: catalog.KindTable})
+			if err != nil {
 				return nil, err
 			}
-			var err error
 			if changes[i].New, err = s.build(ch); err != nil {
 				return nil, err
 			}
@@ -207,7 +212,7 @@ func (s *Server) apply(r *request, all ...*change) ([]string, error) {
 	staged, err := s.cat.Commit(r.c, changes...)
 	if err != nil && staged == nil {
 		if errors.Is(err, catalog.ErrUpdate) && !errors.As(err, new(*Error)) {
-			return nil, newError(400, "ValidationException", "%s", err)
+			return nil, newError(http.StatusBadRequest, "ValidationException", "%s", err)
 		}
 		return nil, err
 	}
@@ -241,7 +246,7 @@ func (s *Server) build(ch *change) (table.Metadata, error) {
 	}
 	meta, err := buildFrom(b, updates, ch, s.cat)
 	if err != nil {
-		return nil, newError(400, "ValidationException", "Cannot create table %s: %s", dotted(ch.ident), err)
+		return nil, newError(http.StatusBadRequest, "ValidationException", "Cannot create table %s: %s", dotted(ch.ident), err)
 	}
 	return meta, nil
 }

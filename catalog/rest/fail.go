@@ -44,10 +44,11 @@ func noTable(ident table.Identifier) *Error {
 	return newError(http.StatusNotFound, "NoSuchTableException", "Table does not exist: %s", dotted(ident))
 }
 
-func taken(kind catalog.Kind, ident table.Identifier) *Error {
-	what := "Table"
-	if kind == catalog.KindView {
-		what = "View"
+// taken says that a name which is wanted for one kind of thing is in use, for that or another kind.
+func taken(wanted, has catalog.Kind, ident table.Identifier) *Error {
+	what := map[catalog.Kind]string{catalog.KindTable: "Table", catalog.KindView: "View"}[has]
+	if wanted != has {
+		what += " with same name"
 	}
 	return newError(http.StatusConflict, "AlreadyExistsException", what+" already exists: %s", dotted(ident))
 }
@@ -82,6 +83,14 @@ func (r *request) problem(err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
+	e := r.classify(err)
+	if r.namespaceOf() == nil && e.Code < http.StatusInternalServerError { // of a transaction: the error says which table
+		e.Message = err.Error()
+	}
+	return e
+}
+
+func (r *request) classify(err error) *Error {
 	switch {
 	case errors.Is(err, catalog.ErrUnsettled):
 		r.log(err)
@@ -96,9 +105,9 @@ func (r *request) problem(err error) *Error {
 	case errors.Is(err, icecat.ErrNoSuchView):
 		return newError(http.StatusNotFound, "NoSuchViewException", "View does not exist: %s", dotted(r.ident))
 	case errors.Is(err, icecat.ErrTableAlreadyExists):
-		return taken(catalog.KindTable, r.ident)
+		return taken(r.kind, catalog.KindTable, r.ident)
 	case errors.Is(err, icecat.ErrViewAlreadyExists):
-		return taken(catalog.KindView, r.ident)
+		return taken(r.kind, catalog.KindView, r.ident)
 	case errors.Is(err, icecat.ErrNamespaceAlreadyExists):
 		return newError(http.StatusConflict, "AlreadyExistsException", "Namespace already exists: %s", dotted(r.namespace))
 	case errors.Is(err, icecat.ErrNamespaceNotEmpty):

@@ -24,7 +24,7 @@ const (
 
 // loadTable answers with a table's metadata, or that the client has it.
 func (s *Server) loadTable(r *request) error {
-	if err := r.named("table"); err != nil {
+	if err := r.named(catalog.KindTable); err != nil {
 		return err
 	}
 	m := mode(r.c.DefaultQuery("snapshots", string(allSnapshots)))
@@ -75,7 +75,7 @@ func matches(header []string, tag string) bool {
 // answer gives the load answer of the metadata at a location. It must not be changed.
 func (s *Server) answer(location string, m mode) ([]byte, error) {
 	key := location + " " + string(m)
-	if body, found := s.answers.Get(key); found {
+	if body, found := s.answers.Get(key); found && s.cat.IO().Exists(location) {
 		return body, nil
 	}
 	metadata, err := s.cat.IO().ReadFile(location)

@@ -19,11 +19,10 @@ var pathProperties = []string{
 // guests/<namespace>/<table>. It gives the location without slashes at its end.
 func (s *Server) checkPlace(location string) (string, error) {
 	location = strings.TrimRight(location, "/")
-	below, err := s.below(location)
-	if err != nil {
+	if err := s.below(location); err != nil {
 		return "", err
 	}
-	if !strings.Contains(below, "/") {
+	if path.Dir(path.Dir(catalog.Path(location))) == path.Dir(catalog.Path(s.cat.Guests())) {
 		return "", forbidden("Location %.200q is for a namespace's tables; give the table a folder within it", location)
 	}
 	return location, nil
@@ -34,26 +33,32 @@ func (s *Server) checkFile(what, location string) error {
 	if location == "" {
 		return badRequest("Missing location of %s", what)
 	}
-	_, err := s.below(location)
-	return err
+	return s.below(location)
 }
 
-// below gives the part of a location that comes after the guests' folder. Nothing is decoded: what could be decoded into a
-// way out is refused, and so is whatever is not plain.
-func (s *Server) below(location string) (string, error) {
+// below checks that a location is below the guests' folder, or another place of theirs. Nothing is decoded: what could be
+// decoded into a way out is refused, and so is whatever is not plain.
+func (s *Server) below(location string) error {
 	if !strings.HasPrefix(location, "file:") && !strings.HasPrefix(location, "/") {
-		return "", badRequest("Location %.200q is not supported: tables are kept below %s", location, s.cat.Guests())
+		return badRequest("Location %.200q is not supported: tables are kept below %s", location, s.cat.Guests())
 	}
-	below, found := strings.CutPrefix(catalog.Path(location), catalog.Path(s.cat.Guests())+"/")
-	if !found {
-		return "", forbidden("Location %.200q is outside of %s", location, s.cat.Guests())
-	}
-	for _, segment := range strings.Split(below, "/") {
-		if segment == "" || segment == "." || segment == ".." || !plain(segment) {
-			return "", badRequest("Location %.200q is not plain: letters, digits and ._~=+- between single slashes are", location)
+	name := catalog.Path(location)
+	for _, place := range append([]string{s.cat.Guests()}, s.cfg.Places...) {
+		below, found := strings.CutPrefix(name, strings.TrimRight(catalog.Path(place), "/")+"/")
+		if !found {
+			continue
 		}
+		for segment := range strings.SplitSeq(below, "/") {
+			if segment == "" || segment == "." || segment == ".." || !plain(segment) {
+				return badRequest("Location %.200q is not plain: letters, digits and ._~=+- between single slashes are", location)
+			}
+		}
+		if s.private(location) {
+			break
+		}
+		return nil
 	}
-	return below, nil
+	return forbidden("Location %.200q is outside of %s", location, s.cat.Guests())
 }
 
 func plain(segment string) bool {
@@ -68,7 +73,7 @@ func plain(segment string) bool {
 func (s *Server) checkProperties(props iceberg.Properties) error {
 	for _, key := range pathProperties {
 		if value, found := props[key]; found {
-			if _, err := s.below(strings.TrimRight(value, "/")); err != nil {
+			if err := s.below(strings.TrimRight(value, "/")); err != nil {
 				return err
 			}
 		}

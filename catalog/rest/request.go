@@ -25,6 +25,7 @@ type request struct {
 	c         *gin.Context
 	namespace table.Identifier // nil: none named
 	ident     table.Identifier // of a table or view; nil: none named
+	kind      catalog.Kind     // of what ident names
 }
 
 // namespaceOf gives the namespace that the request is about.
@@ -63,15 +64,21 @@ func (r *request) inNamespace() error {
 	return err
 }
 
-// named reads the namespace of the path, and a name within it.
-func (r *request) named(param string) error {
+// named reads the namespace of the path, and the name of a table or view within it.
+func (r *request) named(kind catalog.Kind) error {
 	if err := r.inNamespace(); err != nil {
 		return err
 	}
-	name, err := unescape(r.c.Param(param))
+	name, err := unescape(r.c.Param(strings.ToLower(string(kind))))
 	if err != nil {
 		return err
 	}
+	return r.name(kind, name)
+}
+
+// name notes which table or view the request is about.
+func (r *request) name(kind catalog.Kind, name string) (err error) {
+	r.kind = kind
 	r.ident, err = parseIdentifier(r.namespace, name)
 	return err
 }

@@ -36,6 +36,10 @@ type Config struct {
 	// Bearer tokens, and the client-credentials grant that issues them, belong behind it.
 	Authenticate func(*http.Request) error
 
+	// Places are further folders, as file URIs, below which guests may put tables and views: of another disk, say. Everything
+	// in them is theirs. By default there is only the guests' folder of the warehouse.
+	Places []string
+
 	Logger *slog.Logger // slog.Default()
 }
 
@@ -102,6 +106,14 @@ func (s *Server) endpoints() []endpoint {
 		{http.MethodPost, namespace + "/register", s.registerTable},
 		{http.MethodPost, "/v1/{prefix}/tables/rename", s.renameTable},
 		{http.MethodPost, "/v1/{prefix}/transactions/commit", s.commitTransaction},
+		{http.MethodGet, views, s.listViews},
+		{http.MethodPost, views, s.createView},
+		{http.MethodGet, view, s.loadView},
+		{http.MethodHead, view, s.viewExists},
+		{http.MethodPost, view, s.commitView},
+		{http.MethodDelete, view, s.dropView},
+		{http.MethodPost, namespace + "/register-view", s.registerView},
+		{http.MethodPost, "/v1/{prefix}/views/rename", s.renameView},
 	}
 }
 

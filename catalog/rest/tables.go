@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/apache/iceberg-go"
+	icecat "github.com/apache/iceberg-go/catalog"
 	"github.com/apache/iceberg-go/table"
 
 	"headless.ly/catalog"
@@ -45,7 +46,7 @@ func (s *Server) list(r *request, kind catalog.Kind) error {
 }
 
 func (s *Server) tableExists(r *request) error {
-	if err := r.named("table"); err != nil {
+	if err := r.named(catalog.KindTable); err != nil {
 		return err
 	}
 	if _, err := s.cat.Pointer(r.c, r.ident, catalog.KindTable); err != nil {
@@ -74,8 +75,7 @@ func (s *Server) createTable(r *request) error {
 	if err := r.read(&body); err != nil {
 		return err
 	}
-	var err error
-	if r.ident, err = parseIdentifier(r.namespace, body.Name); err != nil {
+	if err := r.name(catalog.KindTable, body.Name); err != nil {
 		return err
 	}
 	if ours(r.ident) {
@@ -110,7 +110,7 @@ func (s *Server) vacant(r *request) error {
 	}
 	for _, kind := range []catalog.Kind{catalog.KindTable, catalog.KindView} {
 		if _, err := s.cat.Pointer(r.c, r.ident, kind); err == nil {
-			return taken(kind, r.ident)
+			return taken(r.kind, kind, r.ident)
 		}
 	}
 	return nil
@@ -172,7 +172,7 @@ func (s *Server) warn(err error) {
 
 // dropTable forgets a table, and with purgeRequested removes its folder. Clients write true in their own case.
 func (s *Server) dropTable(r *request) error {
-	if err := r.named("table"); err != nil {
+	if err := r.named(catalog.KindTable); err != nil {
 		return err
 	}
 	purge, err := strconv.ParseBool(strings.ToLower(r.c.DefaultQuery("purgeRequested", "false")))
@@ -187,9 +187,17 @@ func (s *Server) dropTable(r *request) error {
 		return err
 	}
 	if purge {
-		s.warn(s.cat.Purge(folderOf(location)))
+		s.warn(s.purge(folderOf(location)))
 	}
 	return r.sendNothing()
+}
+
+// purge removes a folder that a table had to itself.
+func (s *Server) purge(folder string) error {
+	if _, err := s.checkPlace(folder); err != nil {
+		return fmt.Errorf("purge: %w", err)
+	}
+	return s.cat.IO().RemoveAll(folder)
 }
 
 // folderOf gives the folder of a table, whose metadata is in the folder metadata below it.
@@ -220,15 +228,25 @@ func (s *Server) rename(r *request, kind catalog.Kind) error {
 			return guarded(strings.ToLower(string(kind)), ident)
 		}
 	}
-	r.ident = from
+	r.ident, r.kind = from, kind
 	if _, err := s.cat.Pointer(r.c, from, kind); err != nil {
 		return err
 	}
 	r.ident = to
-	if err := s.cat.Rename(r.c, from, to, kind); err != nil {
+	err = s.cat.Rename(r.c, from, to, kind)
+	switch {
+	case errors.Is(err, icecat.ErrTableAlreadyExists):
+		return renameTaken(from, to, "Table")
+	case errors.Is(err, icecat.ErrViewAlreadyExists):
+		return renameTaken(from, to, "View")
+	case err != nil:
 		return err
 	}
 	return r.sendNothing()
+}
+
+func renameTaken(from, to table.Identifier, what string) *Error {
+	return newError(http.StatusConflict, "AlreadyExistsException", "Cannot rename %s to %s. %s already exists", dotted(from), dotted(to), what)
 }
 
 // registerTable gives metadata that exists already a name.
@@ -244,8 +262,7 @@ func (s *Server) registerTable(r *request) error {
 	if err := r.read(&body); err != nil {
 		return err
 	}
-	var err error
-	if r.ident, err = parseIdentifier(r.namespace, body.Name); err != nil {
+	if err := r.name(catalog.KindTable, body.Name); err != nil {
 		return err
 	}
 	if ours(r.ident) {
@@ -339,7 +356,7 @@ func (s *Server) checkManifest(m iceberg.ManifestFile) error {
 
 // reportMetrics checks a report, and drops it.
 func (s *Server) reportMetrics(r *request) error {
-	if err := r.named("table"); err != nil {
+	if err := r.named(catalog.KindTable); err != nil {
 		return err
 	}
 	var body struct {
