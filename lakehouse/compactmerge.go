@@ -26,8 +26,9 @@ func (c *compaction) merge(ctx context.Context) (err error) {
 	}()
 	var rows int64
 	c.moved = make([][]uint32, len(c.sources))
+	batch := max(streamLeast, streamRows/len(c.sources))
 	for i, f := range c.sources {
-		stream, err := openStream(ctx, c.shop.io, f.location, c.table.storedIDs(), c.shop.mem)
+		stream, err := openStream(ctx, c.shop.io, f.location, c.table.storedIDs(), batch, c.shop.mem)
 		if err != nil {
 			return err
 		}

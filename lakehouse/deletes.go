@@ -118,7 +118,7 @@ func deleteRows(of string, deleted *roaring.Bitmap, mem memory.Allocator) arrow.
 
 // readDeletes gives the deleted positions that a position-delete file names, which are all of one data file.
 func readDeletes(ctx context.Context, x *catalog.IO, name, of string, mem memory.Allocator) (*roaring.Bitmap, error) {
-	s, err := openStream(ctx, x, name, []int{deletePathID, deletePositionID}, mem)
+	s, err := openStream(ctx, x, name, []int{deletePathID, deletePositionID}, streamRows, mem)
 	if err != nil {
 		return nil, err
 	}

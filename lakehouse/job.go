@@ -310,7 +310,11 @@ func (w *workshop) rewrite(ctx context.Context, j *job, name string, changes map
 		w.pace.hold(key, time.Now().Add(w.cfg.ErrorDelay))
 		return r
 	}
-	w.pace.spent(key, r.cost, time.Now())
+	share := deltaShare
+	if r.rows != nil {
+		share = rewriteShare
+	}
+	w.pace.spent(key, r.cost, share, time.Now())
 	return r
 }
 

@@ -19,9 +19,13 @@ type pace struct {
 	waits  map[paceKey]time.Time // since when a table lags
 }
 
-// tableShare is the share of one processor that one table may take: a large table that changes all the time is rewritten
-// less often, and leaves the rest to the others and to the writes that change it.
-const tableShare = 0.05
+// The share of one processor that one table may take. A table written anew costs what it holds, however little of it has
+// changed: one that changes all the time is rewritten less often, and leaves the rest to the others and to the writes that
+// change it. A delta costs what has changed; what holds it back is an import, which is to be shown soon as well.
+const (
+	rewriteShare = 0.05
+	deltaShare   = 0.5
+)
 
 type paceKey struct{ tenant, noun string }
 
@@ -67,12 +71,12 @@ func (p *pace) since(key paceKey, now time.Time) time.Time {
 	return now
 }
 
-// spent notes that rewriting a table took cost and ended now.
-func (p *pace) spent(key paceKey, cost time.Duration, now time.Time) {
+// spent notes that publishing a table, which may take a share of one processor, took cost and ended now.
+func (p *pace) spent(key paceKey, cost time.Duration, share float64, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.tokens -= cost.Seconds()
-	p.due[key] = now.Add(time.Duration(cost.Seconds() / min(tableShare, p.share) * float64(time.Second)))
+	p.due[key] = now.Add(time.Duration(cost.Seconds() / min(share, p.share) * float64(time.Second)))
 	delete(p.waits, key)
 }
 

@@ -131,7 +131,7 @@ func newPositions(ids *array.String) (*positions, error) {
 
 // readPositions makes the positions of a data file from its id column, the only one that is read.
 func (t *Table) readPositions(ctx context.Context, x *catalog.IO, name string, mem memory.Allocator) (*positions, error) {
-	s, err := openStream(ctx, x, name, []int{t.fieldID("id")}, mem)
+	s, err := openStream(ctx, x, name, []int{t.fieldID("id")}, streamRows, mem)
 	if err != nil {
 		return nil, err
 	}

@@ -156,8 +156,8 @@ func TestPace(t *testing.T) {
 	if !p.allows(small, now) || !p.allows(large, now) {
 		t.Fatal("a new table may be rewritten")
 	}
-	p.spent(large, 200*time.Millisecond, now)
-	p.spent(small, 4*time.Millisecond, now)
+	p.spent(large, 200*time.Millisecond, rewriteShare, now)
+	p.spent(small, 4*time.Millisecond, rewriteShare, now)
 	now = now.Add(time.Second)
 	if !p.allows(small, now) || p.allows(large, now) {
 		t.Error("a table waits twenty times its cost")
@@ -171,7 +171,7 @@ func TestPace(t *testing.T) {
 		t.Error("a table that has waited may be rewritten")
 	}
 	waiting := paceKey{"acme", "Task"}
-	p.spent(waiting, 500*time.Millisecond, now)
+	p.spent(waiting, 500*time.Millisecond, rewriteShare, now)
 	for range 3 {
 		if p.allows(waiting, now) || !p.since(waiting, now.Add(time.Minute)).Equal(now) {
 			t.Error("a table waits since it was first held back")
@@ -181,7 +181,11 @@ func TestPace(t *testing.T) {
 	if !p.allows(waiting, now) {
 		t.Error("a table that has waited may be rewritten")
 	}
-	p.spent(waiting, 0, now)
+	p.spent(waiting, 500*time.Millisecond, deltaShare, now)
+	if now = now.Add(2100 * time.Millisecond); !p.allows(waiting, now) {
+		t.Error("a delta may take more than what is written anew, up to the share of all tables")
+	}
+	p.spent(waiting, 0, rewriteShare, now)
 	if later := now.Add(time.Minute); !p.since(waiting, later).Equal(later) {
 		t.Error("a table that was rewritten does not wait")
 	}
@@ -192,7 +196,7 @@ func TestPace(t *testing.T) {
 			key := paceKey{fmt.Sprint(i % 10), fmt.Sprint(j)}
 			if p.allows(key, now) {
 				rewrites++
-				p.spent(key, 10*time.Millisecond, now)
+				p.spent(key, 10*time.Millisecond, rewriteShare, now)
 			}
 		}
 	}

@@ -32,7 +32,7 @@ func (t *Table) stitch(
 		}
 	}()
 	for _, name := range files {
-		s, err := openStream(ctx, x, name, t.storedIDs(), mem)
+		s, err := openStream(ctx, x, name, t.storedIDs(), streamRows, mem)
 		if err != nil {
 			return nil, err
 		}

@@ -59,7 +59,7 @@ func TestStitchKeepsContentAndOrder(t *testing.T) {
 	if stitched.Count() != want.NumRows() || !array.RecordEqual(got, want) {
 		t.Errorf("%d rows became %d, or others", want.NumRows(), got.NumRows())
 	}
-	s, err := openStream(t.Context(), x, stitched.FilePath(), nil, mem)
+	s, err := openStream(t.Context(), x, stitched.FilePath(), nil, streamRows, mem)
 	if err != nil {
 		t.Fatal(err)
 	}

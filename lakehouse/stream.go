@@ -17,10 +17,11 @@ import (
 	"headless.ly/catalog"
 )
 
-// streamRows and streamBytes bound what a rowStream decodes at a time.
+// streamRows and streamBytes bound what is decoded at a time: by one rowStream, or by all whose rows are merged.
 const (
-	streamRows  = 8 << 10
+	streamRows  = 4 << 10
 	streamBytes = 4 << 20
+	streamLeast = 256 // rows of one of them, however many they are
 )
 
 // rowStream reads columns of a data file batch by batch, in memory that does not grow with the file. One goroutine uses it.
@@ -32,27 +33,27 @@ type rowStream struct {
 	place  []int // of each wanted column in a batch; -1: the file does not have it
 }
 
-// openStream opens a file to read the columns with these field ids. The caller closes it.
-func openStream(ctx context.Context, x *catalog.IO, name string, fields []int, mem memory.Allocator) (*rowStream, error) {
+// openStream opens a file to read the columns with these field ids, so many rows at a time at most. The caller closes it.
+func openStream(ctx context.Context, x *catalog.IO, name string, fields []int, rows int, mem memory.Allocator) (*rowStream, error) {
 	f, err := x.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	s := &rowStream{name: name, file: f}
-	if err := s.open(ctx, fields, mem); err != nil {
+	if err := s.open(ctx, fields, rows, mem); err != nil {
 		s.close()
 		return nil, fmt.Errorf("read %s: %w", filepath.Base(name), err)
 	}
 	return s, nil
 }
 
-func (s *rowStream) open(ctx context.Context, fields []int, mem memory.Allocator) (err error) {
+func (s *rowStream) open(ctx context.Context, fields []int, rows int, mem memory.Allocator) (err error) {
 	props := parquet.NewReaderProperties(mem)
 	props.BufferedStreamEnabled = true // pages, not whole column chunks
 	if s.parent, err = file.NewParquetReader(s.file, file.WithReadProps(props)); err != nil {
 		return err
 	}
-	fr, err := pqarrow.NewFileReader(s.parent, pqarrow.ArrowReadProperties{BatchSize: batchRows(s.parent)}, mem)
+	fr, err := pqarrow.NewFileReader(s.parent, pqarrow.ArrowReadProperties{BatchSize: batchRows(s.parent, int64(rows))}, mem)
 	if err != nil {
 		return err
 	}
@@ -74,9 +75,8 @@ func (s *rowStream) open(ctx context.Context, fields []int, mem memory.Allocator
 	return err
 }
 
-// batchRows is how many rows of a file are decoded at a time: documents may be large.
-func batchRows(r *file.Reader) int64 {
-	rows := int64(streamRows)
+// batchRows is how many of so many rows of a file are decoded at a time: documents may be large.
+func batchRows(r *file.Reader, rows int64) int64 {
 	for _, g := range r.MetaData().RowGroups {
 		if g.NumRows > 0 {
 			rows = min(rows, streamBytes*g.NumRows/max(1, g.TotalByteSize))

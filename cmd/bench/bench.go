@@ -27,6 +27,7 @@ type bench struct {
 	commitTick  time.Duration // on the lake's clock, a commit
 	largeRows   int           // of the large tenant
 	sqlRows     int           // contacts that statements are run over
+	extensions  string        // folder of DuckDB's Iceberg extension; "": the large table is read by its manifests
 }
 
 // eachDefault is the length of a measurement that has none of its own.

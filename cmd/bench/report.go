@@ -31,7 +31,7 @@ func median(rounds []figure) figure {
 }
 
 // middle is the lower middle of a column, 0 of an empty one.
-func middle[T cmp.Ordered](rounds []figure, column func(figure) T) T {
+func middle[E any, T cmp.Ordered](rounds []E, column func(E) T) T {
 	var values []T
 	for _, f := range rounds {
 		values = append(values, column(f))

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +23,30 @@ func NewReader() (*Reader, error) {
 		return nil, fmt.Errorf("open DuckDB: %w", err)
 	}
 	return &Reader{db: db}, nil
+}
+
+// LoadIceberg loads DuckDB's own reader of Iceberg tables from a folder that holds the files of the extensions avro, httpfs
+// and iceberg, as their packages on PyPI do, somewhere below it.
+func (r *Reader) LoadIceberg(ctx context.Context, dir string) error {
+	for _, name := range []string{"avro", "httpfs", "iceberg"} {
+		var found string
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.Name() == name+".duckdb_extension" {
+				found = path
+			}
+			return err
+		})
+		if err == nil && found == "" {
+			err = fs.ErrNotExist
+		}
+		if err == nil {
+			err = r.Run(ctx, "load "+quote(found))
+		}
+		if err != nil {
+			return fmt.Errorf("load extension %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // Close closes it.
