@@ -162,6 +162,11 @@ func (c *Catalog) TableLocation(ident table.Identifier) string {
 	return c.Guests() + "/" + folderName(strings.Join(ns, ".")) + "/" + folderName(name)
 }
 
+// ViewLocation gives the file URI of the folder that a view of ours is made in.
+func (c *Catalog) ViewLocation(name string) string {
+	return strings.TrimSuffix(c.location, "/iceberg") + "/views/" + name
+}
+
 // Guests gives the file URI of the folder that holds everything of namespaces that are not ours.
 func (c *Catalog) Guests() string { return strings.TrimSuffix(c.location, "/iceberg") + "/guests" }
 

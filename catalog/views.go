@@ -16,6 +16,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 	"github.com/apache/iceberg-go/view"
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 )
 
 // metadataPath is the property of a view that says where its metadata is to be, instead of below its location.
@@ -38,68 +39,112 @@ func (c *Catalog) View(ctx context.Context, ident table.Identifier) (view.Metada
 	return meta, location, nil
 }
 
-// PutView writes a view's next metadata durably, makes it current and gives its location. base is where the one it was built
-// on is; empty for a view that is to be made. ErrConflict if the view is not there any more; nothing has changed then.
-func (c *Catalog) PutView(ctx context.Context, ident table.Identifier, base string, meta view.Metadata) (string, error) {
-	name := strings.Join(ident, ".")
+// ViewChange is what becomes of a view: a new one, or the next version of one.
+type ViewChange struct {
+	Identifier table.Identifier
+	Base       string // location of the metadata it was built on; empty for a view that is to be made
+	Metadata   view.Metadata
+
+	location string
+}
+
+// PutView makes a change of a view current, and gives where its metadata is then. See PutViews.
+func (c *Catalog) PutView(ctx context.Context, change ViewChange) (string, error) {
+	all := []ViewChange{change}
+	err := c.PutViews(ctx, all)
+	return all[0].location, err
+}
+
+// PutViews writes the next metadata of views durably and makes all of it current in one transaction. ErrConflict if one of
+// them is not where it was; nothing has changed then.
+func (c *Catalog) PutViews(ctx context.Context, all []ViewChange) error {
+	var g errgroup.Group
+	g.SetLimit(viewWriters)
+	for i := range all {
+		g.Go(func() error { return c.writeView(&all[i]) })
+	}
+	err := g.Wait()
+	if err == nil {
+		err = c.point(ctx, all)
+	}
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, ErrUnsettled) {
+		for _, ch := range all {
+			if ch.location != "" {
+				_ = c.io.Remove(ch.location) // an orphan if it stays
+			}
+		}
+	}
+	return fmt.Errorf("put views: %w", err)
+}
+
+// viewWriters bounds the view files that are written at a time.
+const viewWriters = 8
+
+func (c *Catalog) writeView(ch *ViewChange) error {
 	version := 0
-	if base != "" {
-		v, err := metadataVersion(base)
+	if ch.Base != "" {
+		v, err := metadataVersion(ch.Base)
 		if err != nil {
-			return "", err
+			return err
 		}
 		version = v + 1
 	}
 	var b bytes.Buffer
-	if err := json.NewEncoder(&b).Encode(meta); err != nil {
-		return "", fmt.Errorf("encode metadata of view %s: %w", name, err)
+	if err := json.NewEncoder(&b).Encode(ch.Metadata); err != nil {
+		return err
 	}
-	folder := meta.Properties().Get(metadataPath, "file://"+Path(meta.Location())+"/metadata")
+	folder := ch.Metadata.Properties().Get(metadataPath, "file://"+Path(ch.Metadata.Location())+"/metadata")
 	location := fmt.Sprintf("%s/%05d-%s.metadata.json", strings.TrimRight(folder, "/"), version, uuid.New())
 	if err := c.io.WriteFile(location, b.Bytes()); err != nil {
-		return "", fmt.Errorf("write metadata of view %s: %w", name, err)
+		return err
 	}
-	err := c.point(ctx, ident, base, location, meta.Location())
-	if err != nil && !errors.Is(err, ErrUnsettled) {
-		_ = c.io.Remove(location) // an orphan if it stays
-	}
-	if err != nil {
-		return "", fmt.Errorf("put view %s: %w", name, err)
-	}
-	return location, nil
+	ch.location = location
+	return nil
 }
 
 // RegisterView makes a view of metadata that exists already. The metadata stays where it is.
-func (c *Catalog) RegisterView(ctx context.Context, ident table.Identifier, location, folder string) error {
-	return c.point(ctx, ident, "", "file://"+Path(location), folder)
+func (c *Catalog) RegisterView(ctx context.Context, ident table.Identifier, location string, meta view.Metadata) error {
+	return c.point(ctx, []ViewChange{{Identifier: ident, Metadata: meta, location: "file://" + Path(location)}})
 }
 
-// point moves a view's pointer from one place to the next.
-func (c *Catalog) point(ctx context.Context, ident table.Identifier, from, to, folder string) error {
-	ns, name, err := key(ident)
-	if err != nil {
-		return err
-	}
-	err = c.db.write(ctx, func(tx *sql.Tx) error {
-		if from == "" {
-			return c.insert(tx, ident, KindView, to, folder)
+// point moves the pointers of views, all or none.
+func (c *Catalog) point(ctx context.Context, all []ViewChange) error {
+	err := c.db.write(ctx, func(tx *sql.Tx) error {
+		for _, ch := range all {
+			if err := c.pointOne(tx, ch); err != nil {
+				return err
+			}
 		}
-		const q = `update iceberg_tables set metadata_location = ?, previous_metadata_location = ?
-			where catalog_name = ? and table_namespace = ? and table_name = ? and metadata_location = ? and iceberg_type = 'VIEW'`
-		return exactlyOne(tx, ErrConflict, "view "+name, q, to, from, CatalogName, ns, name, from)
+		return nil
 	})
-	if !errors.Is(err, ErrUnsettled) {
+	if !errors.Is(err, ErrUnsettled) || len(all) == 0 {
 		return err
 	}
-	now, readErr := c.Pointer(context.WithoutCancel(ctx), ident, KindView)
+	now, readErr := c.Pointer(context.WithoutCancel(ctx), all[0].Identifier, KindView)
 	switch {
 	case readErr != nil && !errors.Is(readErr, icecat.ErrNoSuchView):
 		return errors.Join(err, readErr)
-	case now == to:
+	case now == all[0].location:
 		return nil
 	default:
 		return fmt.Errorf("commit did not happen: %v", err) // not ErrUnsettled any more
 	}
+}
+
+func (c *Catalog) pointOne(tx *sql.Tx, ch ViewChange) error {
+	if ch.Base == "" {
+		return c.insert(tx, ch.Identifier, KindView, ch.location, ch.Metadata.Location())
+	}
+	ns, name, err := key(ch.Identifier)
+	if err != nil {
+		return err
+	}
+	const q = `update iceberg_tables set metadata_location = ?, previous_metadata_location = ?
+		where catalog_name = ? and table_namespace = ? and table_name = ? and metadata_location = ? and iceberg_type = 'VIEW'`
+	return exactlyOne(tx, ErrConflict, "view "+name, q, ch.location, ch.Base, CatalogName, ns, name, ch.Base)
 }
 
 // CreateView makes a view of one SQL text, in the dialect that is called default.
@@ -113,7 +158,7 @@ func (c *Catalog) CreateView(ctx context.Context, ident table.Identifier, schema
 	if err != nil {
 		return err
 	}
-	_, err = c.PutView(ctx, ident, "", meta)
+	_, err = c.PutView(ctx, ViewChange{Identifier: ident, Metadata: meta})
 	return err
 }
 

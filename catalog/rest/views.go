@@ -79,7 +79,7 @@ func (s *Server) createView(r *request) error {
 	if err := s.vacant(r); err != nil {
 		return err
 	}
-	location, err := s.cat.PutView(r.c, r.ident, "", meta)
+	location, err := s.cat.PutView(r.c, catalog.ViewChange{Identifier: r.ident, Metadata: meta})
 	if err != nil {
 		return err
 	}
@@ -220,7 +220,7 @@ func (s *Server) replaceView(r *request, uuids []uuid.UUID, updates view.Updates
 	if len(next.Changes) == 0 {
 		return location, nil
 	}
-	return s.cat.PutView(r.c, r.ident, location, next)
+	return s.cat.PutView(r.c, catalog.ViewChange{Identifier: r.ident, Base: location, Metadata: next})
 }
 
 func (s *Server) dropView(r *request) error {
@@ -276,7 +276,7 @@ func (s *Server) registerView(r *request) error {
 	if _, err := s.checkPlace(meta.Location()); err != nil {
 		return err
 	}
-	if err := s.cat.RegisterView(r.c, r.ident, body.Location, meta.Location()); err != nil {
+	if err := s.cat.RegisterView(r.c, r.ident, body.Location, meta); err != nil {
 		return err
 	}
 	return r.sendView("file://" + catalog.Path(body.Location))

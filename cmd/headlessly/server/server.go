@@ -113,6 +113,9 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open lake: %w", err)
 	}
+	if err := s.lake.MakeViews(ctx); err != nil {
+		return fmt.Errorf("make views: %w", err)
+	}
 	if err := s.openStore(ctx, nouns); err != nil {
 		return err
 	}
