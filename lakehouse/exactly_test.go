@@ -6,14 +6,11 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/iceberg-go"
-	"github.com/apache/iceberg-go/table"
 
 	"headless.ly/catalog/fault"
 )
@@ -266,32 +263,25 @@ func (o *ordeal) checkSnapshots(tbl *Table) {
 
 // append appends rows to events as another program would, behind the catalog wrapper's back.
 func (o *ordeal) append() {
-	const rows = 3
-	var events []*Event
-	for i := range rows {
-		events = append(events, &Event{Seq: int64(i + 1), ID: fmt.Sprint("evt_", i), Kind: KindMutation, Type: "Contact.create",
-			Entity: "Contact", Target: "contact_00000001", Timestamp: startMS, Version: 1, Data: []byte("{}")})
-	}
-	tbl := o.lake.tables[0]
-	batch := tbl.eventRows("guest", events, mem)
-	defer batch.Release()
-	p := placement{tenant: "guest", date: arrow.Date32FromTime(time.UnixMilli(startMS)), name: fmt.Sprintf("theirs-%d.parquet", o.strange)}
-	file, err := tbl.writeFile(o.lake.cat.IO(), o.lake.cat.TableLocation(tbl.ident), p, batch, mem)
+	o.guest("append", fmt.Sprint(o.strange))
+	o.strange += guestRows
+}
+
+// drop drops a column of events as another program would.
+func (o *ordeal) drop(column string) { o.guest("drop", column) }
+
+// guest runs another program that commits to events.
+func (o *ordeal) guest(args ...string) {
+	self, err := os.Executable()
 	if err != nil {
 		o.t.Error(err)
 		return
 	}
-	o.guest(func(tx *table.Transaction) error {
-		return tx.AddDataFiles(o.t.Context(), []iceberg.DataFile{file}, nil, table.WithoutDuplicateCheck(), table.WithoutAutoNameMapping())
-	})
-	o.strange += rows
-}
-
-// drop drops a column of events as another program would.
-func (o *ordeal) drop(column string) {
-	o.guest(func(tx *table.Transaction) error {
-		return tx.UpdateSchema(true, true).DeleteColumn([]string{column}).Commit()
-	})
+	cmd := exec.CommandContext(o.t.Context(), self)
+	cmd.Env = append(os.Environ(), guestEnv+"="+strings.Join(append([]string{o.cfg.Dir}, args...), "\n"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		o.t.Errorf("the other program: %v: %s", err, out)
+	}
 }
 
 // checkColumns says that events has all its columns, under their ids, whoever dropped one.
@@ -304,22 +294,5 @@ func (o *ordeal) checkColumns() {
 		if got, found := loaded.Schema().FindFieldByName(want.Name); !found || got.ID != want.ID {
 			o.t.Errorf("column %s of events is %v, want %v", want.Name, got, want)
 		}
-	}
-}
-
-// guest commits to events.
-func (o *ordeal) guest(change func(*table.Transaction) error) {
-	tbl, err := o.lake.cat.Catalog.LoadTable(o.t.Context(), o.lake.tables[0].ident)
-	if err != nil {
-		o.t.Error(err)
-		return
-	}
-	tx := tbl.NewTransaction()
-	if err := change(tx); err != nil {
-		o.t.Error(err)
-		return
-	}
-	if _, err := tx.Commit(o.t.Context()); err != nil {
-		o.t.Error(err)
 	}
 }
