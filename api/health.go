@@ -67,12 +67,14 @@ type operation struct {
 	Entities    map[string]int64 `json:"entities"`
 	Log         logStatus        `json:"log"`
 	Maintenance []choreStatus    `json:"maintenance"` // of all tenants' tables
+	Cache       cacheStatus      `json:"cache"`       // of all tenants' tables
 	Alerts      []alert          `json:"alerts"`
 }
 
 // condition is the answer of /status: of the server as a whole.
 type condition struct {
 	Maintenance []choreStatus `json:"maintenance"`
+	Cache       cacheStatus   `json:"cache"`
 	Alerts      []alert       `json:"alerts"`
 	Engine      engineStatus  `json:"engine"`
 }
@@ -96,6 +98,19 @@ type choreStatus struct {
 	LastRun *time.Time `json:"lastRun"` // null: it has not run since the start
 	NextRun *time.Time `json:"nextRun"`
 	Error   string     `json:"error,omitempty"`
+}
+
+// cacheStatus is what the engine holds decoded of the published files.
+type cacheStatus struct {
+	Bytes      int64   `json:"bytes"`
+	LimitBytes int64   `json:"limitBytes"`
+	Tables     int     `json:"tables"`
+	Hits       int64   `json:"hits"`
+	Misses     int64   `json:"misses"`
+	HitRate    float64 `json:"hitRate"` // 0 before the first read
+	Loads      int64   `json:"loads"`
+	Failures   int64   `json:"failures"`
+	Evictions  int64   `json:"evictions"`
 }
 
 type logStatus struct {
@@ -136,6 +151,7 @@ func status(r *request) error {
 			SizeBytes: writer.LogSize, Queued: writer.Queued,
 		},
 		Maintenance: r.s.maintenance(),
+		Cache:       r.s.cache(),
 		Alerts:      append(alerts(writer, published), failing(r.s.lake.Maintenance())...),
 	})
 }
@@ -143,7 +159,7 @@ func status(r *request) error {
 // serverStatus: GET /status
 func serverStatus(r *request) error {
 	alerts := append([]alert{}, failing(r.s.lake.Maintenance())...)
-	return r.sendJSON(http.StatusOK, condition{Maintenance: r.s.maintenance(), Alerts: alerts, Engine: r.s.engineStatus()})
+	return r.sendJSON(http.StatusOK, condition{Maintenance: r.s.maintenance(), Cache: r.s.cache(), Alerts: alerts, Engine: r.s.engineStatus()})
 }
 
 // engineStatus asks the process that queries run in.
@@ -163,6 +179,17 @@ func (s *Service) maintenance() []choreStatus {
 			LastRun: moment(c.LastRun), NextRun: moment(c.NextRun), Error: c.Error})
 	}
 	return all
+}
+
+// cache says what the engine holds.
+func (s *Service) cache() cacheStatus {
+	c := s.reader.Cache()
+	out := cacheStatus{Bytes: c.Bytes, LimitBytes: c.Limit, Tables: c.Tables, Hits: c.Hits, Misses: c.Misses,
+		Loads: c.Loads, Failures: c.Failures, Evictions: c.Evictions}
+	if reads := c.Hits + c.Misses; reads > 0 {
+		out.HitRate = float64(c.Hits) / float64(reads)
+	}
+	return out
 }
 
 // moment gives a time as answers say it; nil where there is none.

@@ -53,6 +53,9 @@ func (v *View) holds(path string) bool {
 	return false
 }
 
+// Pin keeps the view for one more, for a caller that has it pinned.
+func (v *View) Pin() { v.pins.Add(1) }
+
 // Release gives the view back. It must be called once for each Pin.
 func (v *View) Release() {
 	if v.pins.Add(-1) < 0 {

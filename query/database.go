@@ -37,13 +37,16 @@ type database struct {
 	mu    sync.Mutex // guards feeds, and the users of every segment
 	feeds map[feedKey]*feed
 
+	shelves map[*schema]*shelf // guarded by mu; nil: bases are not kept
+
 	foreign *semaphore.Weighted // the tenant's own statements: one at a time
 
 	members map[string]*database // of the operators' database, guarded by mu: what is fed from each tenant's log
 }
 
 func newDatabase(e *Engine, tenant string) *database {
-	d := &database{engine: e, tenant: tenant, rows: new(atomic.Int64), feeds: map[feedKey]*feed{}, foreign: semaphore.NewWeighted(1)}
+	d := &database{engine: e, tenant: tenant, rows: new(atomic.Int64), feeds: map[feedKey]*feed{},
+		shelves: map[*schema]*shelf{}, foreign: semaphore.NewWeighted(1)}
 	if e.cfg.TempDir != "" { // of its own: DuckDB's names are the same in every database
 		d.temp = filepath.Join(e.cfg.TempDir, "duckdb-"+strconv.FormatInt(e.opened.Add(1), 10))
 	}
@@ -139,7 +142,7 @@ func (d *database) settings() []string {
 	cfg := d.engine.cfg
 	return []string{
 		"threads = " + strconv.Itoa(cfg.Threads),
-		"memory_limit = '" + strconv.Itoa(cfg.MemoryMB) + "MB'",
+		"memory_limit = '" + strconv.Itoa(cfg.MemoryMB+cfg.BaseMB) + "MB'",
 		"temp_directory = " + quoteText(d.temp),
 		"max_temp_directory_size = '" + strconv.Itoa(cfg.TempMB) + "MB'",
 		"TimeZone = 'UTC'",
@@ -179,6 +182,7 @@ func (d *database) close() error {
 	if d.duck == nil {
 		return nil
 	}
+	d.engine.bases.abandon(d)
 	for range cap(d.idle) {
 		if conn := <-d.idle; conn != nil {
 			conn.Close()

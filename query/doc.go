@@ -5,6 +5,10 @@
 // and what it has not yet (the tail, fed from the tenant's log). For lists the engine answers with ids and sequence numbers
 // only; the documents are then read from the log by sequence number, so an answer is byte for byte what was written.
 //
+// What is read often is held decoded: a base is the rows of one noun of one tenant as a table of DuckDB's own, kept up to date
+// from the log, within a number of bytes for all tenants. Reads that come seldom, large tables, and instants before what a base
+// holds go to the files and the log themselves.
+//
 // An Aggregate computes metrics by group in one statement, of one instant or of a series of them. A SQL statement is a
 // tenant's own text: it is admitted by its syntax tree, then run in the tenant's database over temporary views of the files,
 // tails and histories it names, and its rows are given as they are computed (package format writes them).
@@ -23,7 +27,7 @@
 //     bytes, time and rows; one statement of a tenant runs at a time. No error names a path or another tenant. What one call of
 //     a function may make is bounded; beyond that only the process's memory bounds text, and statements are cancelled when
 //     that is used up.
-//  7. Everything held is bounded: databases, rows of tails and histories, running queries, filters, pages, time.
+//  7. Everything held is bounded: databases, decoded files, rows of tails and histories, running queries, filters, pages, time.
 //
 // Where interfaces.md 2.5 leaves room:
 //   - {"f": null} is {"f": {"$exists": false}}, and {"f": {"$ne": null}} is {"f": {"$exists": true}}, everywhere.

@@ -31,6 +31,10 @@ type EngineConfig struct {
 	Threads        int                          // 2 per database
 	MemoryMB       int                          // 256 per database, tables fed from the log included; beyond it they spill
 	MaxProcessMB   int                          // 4096: when the process has more, statements of tenants are cancelled
+	CacheMB        int                          // 1024: rows of published files that are held decoded, all databases together
+	BaseMB         int                          // 256 per noun of a tenant: what is larger is read from its files
+	MaxBaseRows    int                          // 5,000,000 likewise
+	RebaseRows     int                          // 5,000 versions, or a 20th of the rows, may be added to what is held before it is decoded anew
 	TempMB         int                          // 4096 per database: what may be spilled
 	Connections    int                          // 4 per database
 	MaxRunning     int                          // 2 per core, at least 4: queries at once
@@ -59,6 +63,10 @@ func (c *EngineConfig) defaults() {
 	set(&c.Threads, 2)
 	set(&c.MemoryMB, 256)
 	set(&c.MaxProcessMB, 4096)
+	set(&c.CacheMB, 1024)
+	set(&c.BaseMB, 256)
+	set(&c.MaxBaseRows, 5_000_000)
+	set(&c.RebaseRows, 5000)
 	set(&c.TempMB, 4096)
 	set(&c.Connections, 4)
 	set(&c.MaxRunning, max(4, 2*runtime.GOMAXPROCS(0)))
@@ -81,6 +89,8 @@ type Engine struct {
 	running *semaphore.Weighted // statements of ours
 	foreign *semaphore.Weighted // statements of tenants
 	feeding *semaphore.Weighted // reads of logs into tables
+	loading *semaphore.Weighted // decoding of files into tables: one at a time, beside the reads
+	bases   *bases
 
 	process *engine.Process // where the databases are
 
@@ -88,6 +98,8 @@ type Engine struct {
 	tables  atomic.Int64 // numbers tables of databases
 	closing chan struct{}
 	sweeper sync.WaitGroup
+	ctx     context.Context // of what the engine does beside the reads
+	stop    context.CancelFunc
 
 	mu        sync.Mutex // guards what follows; never held while DuckDB or the log works
 	databases *simplelru.LRU[string, *database]
@@ -115,8 +127,11 @@ func openEngine(cfg EngineConfig, log Log, all schemas, words vocabulary) (*Engi
 		foreign: semaphore.NewWeighted(int64(cfg.MaxForeign)),
 		running: semaphore.NewWeighted(int64(cfg.MaxRunning)),
 		feeding: semaphore.NewWeighted(int64(cfg.MaxRunning)),
+		loading: semaphore.NewWeighted(1),
+		bases:   newBases(int64(cfg.CacheMB) << 20),
 		closing: make(chan struct{}),
 	}
+	e.ctx, e.stop = context.WithCancel(context.Background())
 	var err error
 	if e.databases, err = simplelru.NewLRU[string, *database](1<<30, nil); err != nil { // trim decides what leaves
 		return nil, fmt.Errorf("open engine: %w", err)
@@ -137,6 +152,7 @@ func (e *Engine) Close() error {
 	}
 	e.closed = true
 	close(e.closing)
+	e.stop()
 	gone := e.retire(func(*database) bool { return true })
 	e.mu.Unlock()
 	e.sweeper.Wait()
@@ -157,6 +173,29 @@ func (e *Engine) every(period time.Duration, f func()) {
 			f()
 		}
 	}
+}
+
+// background runs f beside the reads, with a use of the database; false if it does not, because others run or the engine
+// closes.
+func (e *Engine) background(d *database, f func(context.Context)) bool {
+	if !e.loading.TryAcquire(1) {
+		return false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		e.loading.Release(1)
+		return false
+	}
+	d.users++
+	e.sweeper.Go(func() {
+		defer e.loading.Release(1)
+		defer e.release(d)
+		ctx, cancel := context.WithTimeout(e.ctx, loadTimeout)
+		defer cancel()
+		f(ctx)
+	})
+	return true
 }
 
 // sweep closes idle databases.

@@ -45,6 +45,7 @@ func TestLargestFilter(t *testing.T) {
 // TestConcurrent reads while others write and publish: every page is the state at the seq it names.
 func TestConcurrent(t *testing.T) {
 	t.Run("wide", func(t *testing.T) { checkConcurrent(t, EngineConfig{}) })
+	t.Run("often decoded", func(t *testing.T) { checkConcurrent(t, EngineConfig{RebaseRows: 50}) })
 	t.Run("narrow", func(t *testing.T) { // two tenants push each other out, tails are compacted, histories too long
 		checkConcurrent(t, EngineConfig{MaxDatabases: 1, MaxTailRows: 200, MaxHistoryRows: 800})
 	})
@@ -53,6 +54,7 @@ func TestConcurrent(t *testing.T) {
 func checkConcurrent(t *testing.T, limits EngineConfig) {
 	w := newWorld(t, func(c *Config) {
 		c.Engine.MaxTailRows, c.Engine.MaxHistoryRows, c.Engine.MaxDatabases = limits.MaxTailRows, limits.MaxHistoryRows, limits.MaxDatabases
+		c.Engine.RebaseRows = limits.RebaseRows
 	})
 	nouns := []*noun.Noun{mustNoun("Contact"), mustNoun("Deal")}
 	tenants := []string{"acme", "birch"}
@@ -85,6 +87,11 @@ func checkConcurrent(t *testing.T, limits EngineConfig) {
 		})
 	}
 	running.Wait()
+	held := w.Cache()
+	if held.Failures > 0 {
+		t.Errorf("bases could not be loaded: %+v", held)
+	}
+	t.Logf("%+v", held)
 	t.Logf("%d pages over %d events", pages.Load(), w.Heads()["acme"]+w.Heads()["birch"])
 }
 

@@ -79,7 +79,8 @@ func (d *database) tail(ctx context.Context, table *schema, need span) (g *segme
 	if !f.segment.holds(need) {
 		return d.private(ctx, f.key, need, true)
 	}
-	return f.segment, d.hold(f.segment), nil
+	release, _ = d.hold(&f.segment.lease) // its feed has it: it is not doomed
+	return f.segment, release, nil
 }
 
 // history gives a segment with every version of the noun's entities up to a seq; if latest will do, perhaps of each the latest
@@ -104,7 +105,8 @@ func (d *database) history(ctx context.Context, table *schema, upto int64, lates
 	if f.tooLong {
 		return d.private(ctx, f.key, span{0, upto}, latest)
 	}
-	return f.segment, d.hold(f.segment), nil
+	release, _ = d.hold(&f.segment.lease) // its feed has it: it is not doomed
+	return f.segment, release, nil
 }
 
 func (f *feed) wait(ctx context.Context) error {
@@ -142,7 +144,7 @@ func (d *database) advance(ctx context.Context, f *feed, upto int64) error {
 		g.fed = upto
 	case errors.Is(err, errEnough), errors.Is(err, errAppend):
 		f.segment, f.tooLong = nil, errors.Is(err, errEnough)
-		d.doom(g)
+		d.doom(&g.lease)
 		if f.tooLong {
 			return nil
 		}
@@ -175,7 +177,7 @@ func (d *database) shorten(ctx context.Context, f *feed, published int64) error 
 		return err
 	}
 	f.segment = next
-	d.doom(g)
+	d.doom(&g.lease)
 	return nil
 }
 
@@ -196,12 +198,12 @@ func (d *database) private(ctx context.Context, key feedKey, need span, latest b
 		choose = latestEvents()
 	}
 	if err = d.extend(ctx, g, r, choose); err != nil {
-		d.doom(g)
+		d.doom(&g.lease)
 		return nil, nil, err
 	}
 	g.fed, g.floor = need.upto, need.upto
-	release := d.hold(g)
-	return g, func() { d.doom(g); release() }, nil
+	release, _ := d.hold(&g.lease)
+	return g, func() { d.doom(&g.lease); release() }, nil
 }
 
 // latestEvents chooses, of events from the newest on, the first of each entity.

@@ -37,6 +37,7 @@ func (d *database) with(ctx context.Context, in scope, relations []relation) (te
 
 // relation gives the SELECT of a relation. The sources, cheapest first:
 //
+//	base              the noun is read often, and its base reaches back to the instant
 //	files             nothing of the noun changed behind the published table
 //	files and tail    the instant lies at or behind the published table
 //	history           otherwise: an earlier instant, deleted rows, or a noun without a table
@@ -54,8 +55,14 @@ func (d *database) relation(ctx context.Context, in scope, r relation) (rows str
 		return empty(table), nil, nil
 	}
 	files := in.view.Nouns[r.noun.Name]
+	kept := !r.deleted && r.noun.Name != analyticsNoun
+	if kept {
+		if rows, release, err := d.based(ctx, in, table, upto); rows != "" || err != nil {
+			return rows, release, err
+		}
+	}
 	switch {
-	case r.deleted || r.noun.Name == analyticsNoun:
+	case !kept:
 		break
 	case changed <= min(files.Seq, in.seq): // the table is the state at both
 		return published(table, files), nil, nil

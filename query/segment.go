@@ -26,8 +26,7 @@ type segment struct {
 	fed    int64
 	seqs   []int64 // of its rows, ascending
 
-	users  int  // guarded by database.mu
-	doomed bool // likewise: dropped by its last user
+	lease
 }
 
 // newSegment makes an empty segment behind a seq.
@@ -53,7 +52,9 @@ func (d *database) newSegment(ctx context.Context, key feedKey, after int64) (*s
 
 func (d *database) nameSegment(table *schema, after int64) *segment {
 	name := table.name + "/" + strconv.FormatInt(d.engine.tables.Add(1), 10)
-	return &segment{table: quoteName(name), schema: table, after: after, floor: after, fed: after}
+	g := &segment{table: quoteName(name), schema: table, after: after, floor: after, fed: after}
+	g.lease.drop = func() error { return d.drop(g) }
+	return g
 }
 
 // holds says whether the segment has, or will have when it is fed, what a reader needs.
@@ -185,31 +186,4 @@ func (d *database) counted(ctx context.Context, g *segment) (*segment, error) {
 func (d *database) drop(g *segment) error {
 	d.rows.Add(-int64(len(g.seqs)))
 	return d.exec(context.Background(), "drop table if exists "+g.table)
-}
-
-// hold keeps a segment's table until released.
-func (d *database) hold(g *segment) (release func()) {
-	d.mu.Lock()
-	g.users++
-	d.mu.Unlock()
-	return func() {
-		d.mu.Lock()
-		g.users--
-		last := g.doomed && g.users == 0
-		d.mu.Unlock()
-		if last {
-			_ = d.drop(g) // in memory; the database's end frees it at the latest
-		}
-	}
-}
-
-// doom drops a segment now, or when its last user is done.
-func (d *database) doom(g *segment) {
-	d.mu.Lock()
-	g.doomed = true
-	free := g.users == 0
-	d.mu.Unlock()
-	if free {
-		_ = d.drop(g)
-	}
 }

@@ -24,9 +24,12 @@ type Appender struct {
 }
 
 // Append opens an appender to a table of the database itself.
-func (c *Conn) Append(table string) (*Appender, error) {
+func (c *Conn) Append(table string) (*Appender, error) { return c.AppendTo("", table) }
+
+// AppendTo opens an appender to a table of an attached database.
+func (c *Conn) AppendTo(database, table string) (*Appender, error) {
 	a := &Appender{}
-	if bindings.AppenderCreate(c.handle, "", table, &a.handle) == bindings.StateError {
+	if bindings.AppenderCreateExt(c.handle, database, "", table, &a.handle) == bindings.StateError {
 		err := a.failure()
 		bindings.AppenderDestroy(&a.handle)
 		return nil, fmt.Errorf("append to %s: %w", table, err)

@@ -11,8 +11,11 @@ type Appender struct {
 
 // Append opens an appender to a table of the database itself. Nothing else may be asked of the connection until it is closed;
 // that the table is missing or other than its rows shows there.
-func (c *Conn) Append(table string) (*Appender, error) {
-	if err := c.send(kindAppend, append(c.request(), table...)); err != nil {
+func (c *Conn) Append(table string) (*Appender, error) { return c.AppendTo("", table) }
+
+// AppendTo opens an appender to a table of an attached database, as Append does.
+func (c *Conn) AppendTo(database, table string) (*Appender, error) {
+	if err := c.send(kindAppend, append(appendText(c.request(), database), table...)); err != nil {
 		return nil, err
 	}
 	return &Appender{conn: c}, nil

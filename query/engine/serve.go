@@ -359,7 +359,7 @@ func (s *session) run(ctx context.Context, r request, m *message, more <-chan re
 	case kindQuery, kindRun:
 		return s.query(ctx, r.kind, m)
 	case kindAppend:
-		return s.appendRows(string(m.rest), more)
+		return s.appendRows(m.text(), string(m.rest), more)
 	}
 	return errMessage
 }
@@ -445,8 +445,8 @@ func (s *session) send(ctx context.Context, rows *duck.Rows) error {
 }
 
 // appendRows appends the rows of the requests that follow, up to their end. What fails is said there.
-func (s *session) appendRows(table string, more <-chan request) error {
-	appender, err := s.conn.Append(table)
+func (s *session) appendRows(database, table string, more <-chan request) error {
+	appender, err := s.conn.AppendTo(database, table)
 	for r := range more {
 		switch r.kind {
 		case kindRows:

@@ -296,6 +296,7 @@ var (
 	chores   = regexp.MustCompile(`(?s)"maintenance": \[.*?\n  \]`)                                                         // run at times of their own
 	aFence   = regexp.MustCompile(`(?s)"(fences|missingFences)": \[.*?\]`)                                                  // those of the machine
 	anAge    = regexp.MustCompile(`"freshness": \{(?:\s*"[a-z]+": \{\s*"ageMs": [0-9]+\s*\},?)*\s*\}`)                      // likewise
+	held     = regexp.MustCompile(`(?s)"cache": \{.*?\n  \}`)                                                               // decoded beside the reads
 	aCursor  = regexp.MustCompile(`"cursor": "([^"{]+)"`)
 	aStandIn = regexp.MustCompile(`\{[a-z]+\.[0-9]+\}`)
 )
@@ -337,6 +338,7 @@ func (n *names) stand(text string) string {
 	text = aGauge.ReplaceAllString(text, `"$1": 0`)
 	text = aFence.ReplaceAllString(text, `"$1": []`)
 	text = chores.ReplaceAllString(text, `"maintenance": []`)
+	text = held.ReplaceAllString(text, `"cache": {}`)
 	text = anAge.ReplaceAllString(text, `"freshness": {}`)
 	return aCursor.ReplaceAllStringFunc(text, func(pair string) string {
 		cursor := aCursor.FindStringSubmatch(pair)[1]
