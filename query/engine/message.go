@@ -22,7 +22,7 @@ const (
 	kindQuery                   // a statement with arguments
 	kindRun                     // a prepared statement with arguments
 	kindFree                    // a prepared statement; has no answer
-	kindAppend                  // a table; is answered with kindRows's end
+	kindAppend                  // an attached database and a table; is answered with kindRows's end
 	kindRows                    // rows to append; has no answer
 	kindEnd                     // of the rows to append
 	kindStop                    // the number of the request to stop

@@ -359,7 +359,8 @@ func (s *session) run(ctx context.Context, r request, m *message, more <-chan re
 	case kindQuery, kindRun:
 		return s.query(ctx, r.kind, m)
 	case kindAppend:
-		return s.appendRows(m.text(), string(m.rest), more)
+		database := m.text()
+		return s.appendRows(database, string(m.rest), more)
 	}
 	return errMessage
 }
