@@ -4,7 +4,7 @@ RUNS ?= 200
 STEP ?= 1
 SHELL := bash
 
-.PHONY: build test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-short crash faults exactly compatibility
+.PHONY: build test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-steady bench-short crash engine-kills faults exactly compatibility
 
 build:
 	go build -o bin/headlessly ./cmd/headlessly
@@ -24,7 +24,7 @@ lint:
 demo:
 	go run ./cmd/headlessly demo
 
-bench: bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql
+bench: bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-steady
 	go test -run '^$$' -bench . ./ingest ./lakehouse ./query
 
 bench-write:
@@ -57,6 +57,14 @@ bench-sql: # CONTACTS=10000000 for a large tenant: half an hour
 
 bench-short:
 	cd cmd/bench && go run . all -short
+
+bench-steady: # of memory, over 100,000 queries
+	cd cmd/bench && go run . steady
+
+engine-kills: # the engine's process, under load
+	@mkdir -p bin; set -o pipefail; \
+	go test -count=1 -timeout 0 -run '^TestEngineKills$$' -v ./cmd/headlessly -args -kills.runs=$(RUNS) -kills.back=1s 2>&1 | tee bin/kills.log; status=$$?; \
+	grep -E '^(held|falls short): ' bin/kills.log | tail -n 1; exit $$status
 
 crash:
 	@mkdir -p bin; set -o pipefail; \

@@ -83,8 +83,8 @@ func place(columns []noun.Column, doc entity.Object, values []any, meta func(ent
 }
 
 // Lift gives the undeclared fields of an older row their place under today's declaration, a noun's columns and the names they
-// had before: one value for each column, nil for most, and what stays undeclared. extra is the row's _extra, a JSON object; retired is one with the values of its
-// columns that are declared no more. rest is empty where nothing stays.
+// had before: one value for each column, nil for most, and what stays undeclared. extra is the row's _extra, a JSON object;
+// retired is one with the values of its columns that are declared no more. rest is empty where nothing stays.
 func Lift(columns []noun.Column, was map[string]string, extra, retired string) (values []any, rest string, err error) {
 	var doc entity.Object
 	for _, text := range []string{retired, extra} { // declared fields stood first

@@ -1,9 +1,10 @@
 // Package query answers reads: one entity, lists with filters, includes, history and diffs, now or as of any instant.
 //
 // A Reader chooses the instant, finds which entities answer, and fetches their documents. An Engine knows which rows
-// answer: it holds one in-memory DuckDB database per tenant and runs SQL over what the lake has published (Parquet files)
-// and what it has not yet (the tail, fed from the tenant's log). For lists the engine answers with ids and sequence numbers
-// only; the documents are then read from the log by sequence number, so an answer is byte for byte what was written.
+// answer: it holds one in-memory DuckDB database per tenant, in a process of its own (package engine), and runs SQL over what
+// the lake has published (Parquet files) and what it has not yet (the tail, fed from the tenant's log). For lists the engine
+// answers with ids and sequence numbers only; the documents are then read from the log by sequence number, so an answer is
+// byte for byte what was written.
 //
 // What is read often is held decoded: a base is the rows of one noun of one tenant as a table of DuckDB's own, kept up to date
 // from the log, within a number of bytes for all tenants. Reads that come seldom, large tables, and instants before what a base
@@ -25,9 +26,11 @@
 //  6. A tenant's own statement only reads, and only the tenant's tables: what admission does not know is never prepared. Its
 //     database may read the tenant's folders and nothing else, cannot be configured, and has bounds on memory, threads, spilled
 //     bytes, time and rows; one statement of a tenant runs at a time. No error names a path or another tenant. What one call of
-//     a function may make is bounded; beyond that only the process's memory bounds text, and statements are cancelled when
-//     that is used up.
-//  7. Everything held is bounded: databases, decoded files, rows of tails and histories, running queries, filters, pages, time.
+//     a function may make is bounded; beyond that only the memory of the engine's process bounds text, and statements are
+//     cancelled when that is used up.
+//  7. When the engine's process ends, only the queries in it fail, with problem.Unavailable; later ones are answered by another,
+//     whose databases are fed anew from lake and log.
+//  8. Everything held is bounded: databases, decoded files, rows of tails and histories, running queries, filters, pages, time.
 //
 // Where interfaces.md 2.5 leaves room:
 //   - {"f": null} is {"f": {"$exists": false}}, and {"f": {"$ne": null}} is {"f": {"$exists": true}}, everywhere.

@@ -11,6 +11,7 @@
 //	go run . large    a tenant of 5,000,000 contacts under 200 updates a second: freshness, memory, and reading its table
 //	go run . sql      twelve statements over 100,000 contacts, beside DuckDB over a native table and over Parquet files; -contacts
 //	                  10000000 for a large tenant
+//	go run . steady   memory of the product's processes over 100,000 queries
 //	go run . all      all of them
 //
 // With -short it sends a few hundred requests and judges only the answers, not the figures; see -help for the rest.

@@ -10,7 +10,7 @@ import (
 
 // footprint is the memory of a process and its descendants.
 type footprint struct {
-	resident int // KB
+	resident int // KB; of what several processes have in common, the program above all, each has its share
 	own      int // KB of it that no file backs
 }
 
@@ -57,22 +57,28 @@ func readProcesses() (map[int]process, error) {
 		if err != nil {
 			continue // gone in the meantime
 		}
-		processes[pid] = parseStatus(string(text))
+		p := parseStatus(string(text))
+		if shares, err := os.ReadFile(filepath.Join(filepath.Dir(path), "smaps_rollup")); err == nil { // else it is another user's
+			p.resident = number(string(shares), "Pss")
+		}
+		processes[pid] = p
 	}
 	return processes, nil
 }
 
 // parseStatus reads a status file; a kernel thread has no memory.
 func parseStatus(text string) process {
-	number := func(name string) int {
-		_, rest, _ := strings.Cut(text, "\n"+name+":")
-		if fields := strings.Fields(rest); len(fields) > 0 {
-			n, _ := strconv.Atoi(fields[0]) // 0 where there is none
-			return n
-		}
-		return 0
+	return process{parent: number(text, "PPid"), footprint: footprint{resident: number(text, "VmRSS"), own: number(text, "RssAnon")}}
+}
+
+// number is the number of a line of such a file, 0 where there is none.
+func number(text, name string) int {
+	_, rest, _ := strings.Cut(text, "\n"+name+":")
+	if fields := strings.Fields(rest); len(fields) > 0 {
+		n, _ := strconv.Atoi(fields[0])
+		return n
 	}
-	return process{parent: number("PPid"), footprint: footprint{resident: number("VmRSS"), own: number("RssAnon")}}
+	return 0
 }
 
 // descends says whether pid is root or descends from it.

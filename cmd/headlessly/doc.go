@@ -5,6 +5,7 @@
 //	headlessly sql       run a SQL statement that reads
 //	headlessly aggregate count, sum and group the entities of a type
 //	headlessly demo      serve with sample data
+//	headlessly engine    run queries for serve and demo, which start it; never by hand
 //	headlessly version   say which version this is
 //
 // This package alone reads flags and the environment. What goes to standard output is the result of the command; what is

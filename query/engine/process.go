@@ -28,13 +28,13 @@ const (
 	startPatience = 30 * time.Second
 	// endPatience is how long it may take to end after it was told so.
 	endPatience = 2 * time.Second
-	// settled is how long a process has to live for its end to count as the first.
-	settled = 10 * time.Second
-	// A process that served is followed by another at once, then after the first pause and twice as long each time.
-	firstPause = 10 * time.Millisecond
-	mostPause  = 250 * time.Millisecond
-	// startPause is the longest pause behind one that never served: trying again costs a processor's time.
-	startPause = 5 * time.Second
+	// settled is how long a process has served when the one is started that will take over from it.
+	settled = 500 * time.Millisecond
+	// Behind one that ended before there is a pause, the first of them none, then twice as long each time: up to servedPause
+	// behind those that served, to startPause behind those that did not.
+	firstPause  = 10 * time.Millisecond
+	servedPause = 250 * time.Millisecond
+	startPause  = 5 * time.Second
 	// maxWords is how much of what a process said is logged when it ends.
 	maxWords = 4 << 10
 )
@@ -185,40 +185,77 @@ func unavailable(cause error) error {
 	return out
 }
 
-// supervise keeps a process running. The thread stays: some systems end a process with the thread that started it.
+// supervise gives queries one process after the other.
 func (p *Process) supervise() {
-	runtime.LockOSThread()
 	defer close(p.closed)
-	for failures := 0; ; {
-		c, err := p.start()
-		pause := min(startPause, firstPause<<min(failures, 16))
-		if err == nil {
-			p.serve(c)
-			err = c.err
-			if time.Since(c.ready) > settled {
-				failures = 0
-			}
-			pause = min(mostPause, (firstPause<<min(failures, 16))>>1)
-			if failures == 0 {
-				pause = 0
-			}
+	ready := make(chan *child)
+	go p.spawn(ready)
+	for c := range ready {
+		p.serve(c)
+		if p.isClosing() {
+			continue // the channel is closed soon
 		}
-		select {
-		case <-p.closing:
-			return
-		default:
-		}
-		failures++
-		p.cfg.Logger.Warn("the query engine ended and is started again", "error", err, "pause", pause)
-		select {
-		case <-p.closing:
-			return
-		case <-time.After(pause):
-		}
+		p.cfg.Logger.Warn("the query engine ended: another takes over", "error", c.err)
 		p.mu.Lock()
 		p.restarts++
 		p.mu.Unlock()
 	}
+}
+
+func (p *Process) isClosing() bool {
+	select {
+	case <-p.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// spawn starts one process after the other, each some time after the one before was taken: so that one is ready when it is
+// needed, since starting takes a tenth of a second of a processor.
+//
+// The thread stays: some systems end a process with the thread that started it.
+func (p *Process) spawn(ready chan<- *child) {
+	runtime.LockOSThread()
+	defer close(ready)
+	for brief := 0; !p.isClosing(); {
+		c, err := p.start()
+		began, most := time.Now(), servedPause
+		if err == nil {
+			err = p.offer(c, ready)
+		}
+		if brief++; time.Since(began) >= settled {
+			brief = 0
+		}
+		if err != nil && !p.isClosing() {
+			most = startPause
+			p.cfg.Logger.Warn("the query engine does not start", "error", err)
+		}
+		select {
+		case <-p.closing:
+		case <-time.After(min(most, firstPause<<min(brief, 16)) - firstPause):
+		}
+	}
+}
+
+// offer waits until a process is taken, and has settled or ended. It fails if the process ends before it is taken.
+func (p *Process) offer(c *child, ready chan<- *child) error {
+	select {
+	case ready <- c:
+	case <-c.lost:
+		<-c.ended
+		return c.err
+	case <-p.closing:
+		c.end()
+		<-c.ended
+		return nil
+	}
+	select {
+	case <-c.lost:
+	case <-p.closing:
+	case <-time.After(settled):
+	}
+	return nil
 }
 
 // serve lets queries use a process until it ends, or the supervision does.

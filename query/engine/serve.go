@@ -117,8 +117,26 @@ func (s *server) prepare(control *net.UnixConn, functions Functions) ([]byte, er
 	debug.SetMemoryLimit(goMemory)
 	memory := openMemory() // before files are out of reach
 	held := confine(o)
+	if err := s.warm(); err != nil {
+		return nil, err
+	}
 	go s.watch(memory)
 	return json.Marshal(held)
+}
+
+// warm opens a database and runs a statement: the first time takes longer than any other.
+func (s *server) warm() error {
+	db, err := s.start()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	c, err := db.Connect()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.Exec(context.Background(), "select 1")
 }
 
 // watchEvery is how often memory is looked at.
