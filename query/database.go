@@ -37,7 +37,8 @@ type database struct {
 	mu    sync.Mutex // guards feeds, and the users of every segment
 	feeds map[feedKey]*feed
 
-	shelves map[*schema]*shelf // guarded by mu; nil: bases are not kept
+	defined map[*engine.Conn]map[string]string // what names stand for on a connection; guarded by mu, its values by the connection
+	shelves map[*schema]*shelf                 // guarded by mu; nil: bases are not kept
 
 	foreign *semaphore.Weighted // the tenant's own statements: one at a time
 
@@ -46,7 +47,7 @@ type database struct {
 
 func newDatabase(e *Engine, tenant string) *database {
 	d := &database{engine: e, tenant: tenant, rows: new(atomic.Int64), feeds: map[feedKey]*feed{},
-		shelves: map[*schema]*shelf{}, foreign: semaphore.NewWeighted(1)}
+		defined: map[*engine.Conn]map[string]string{}, shelves: map[*schema]*shelf{}, foreign: semaphore.NewWeighted(1)}
 	if e.cfg.TempDir != "" { // of its own: DuckDB's names are the same in every database
 		d.temp = filepath.Join(e.cfg.TempDir, "duckdb-"+strconv.FormatInt(e.opened.Add(1), 10))
 	}

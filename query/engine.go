@@ -86,6 +86,7 @@ type Engine struct {
 	schemas schemas
 	events  *schema // of the log
 	words   vocabulary
+	known   *known
 	running *semaphore.Weighted // statements of ours
 	foreign *semaphore.Weighted // statements of tenants
 	feeding *semaphore.Weighted // reads of logs into tables
@@ -124,6 +125,7 @@ func openEngine(cfg EngineConfig, log Log, all schemas, words vocabulary) (*Engi
 		schemas: all,
 		events:  logSchema(),
 		words:   words,
+		known:   newKnown(),
 		foreign: semaphore.NewWeighted(int64(cfg.MaxForeign)),
 		running: semaphore.NewWeighted(int64(cfg.MaxRunning)),
 		feeding: semaphore.NewWeighted(int64(cfg.MaxRunning)),

@@ -2,6 +2,8 @@ package query
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -62,18 +64,39 @@ func (d *database) define(ctx context.Context, conn *engine.Conn, in []scope, ta
 			free()
 		}
 	}
+	have, fresh := d.definitions(conn), map[string]string{}
 	for name, n := range tables {
 		rows, free, err := d.sources(ctx, in, n)
 		releases = append(releases, free...)
-		if err == nil {
-			err = conn.Exec(ctx, definition(name, n.form, rows))
-		}
 		if err != nil {
 			release()
 			return nil, err
 		}
+		if text := definition(name, n.form, rows); have[name] != text {
+			fresh[name] = text
+		}
+	}
+	if len(fresh) > 0 {
+		if err := conn.Exec(ctx, strings.Join(slices.Collect(maps.Values(fresh)), ";\n")); err != nil {
+			clear(have) // some may stand, some not
+			release()
+			return nil, err
+		}
+		maps.Copy(have, fresh)
 	}
 	return release, nil
+}
+
+// definitions are what names stand for on a connection by now. They are the caller's as long as the connection is.
+func (d *database) definitions(conn *engine.Conn) map[string]string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	have, ok := d.defined[conn]
+	if !ok {
+		have = map[string]string{}
+		d.defined[conn] = have
+	}
+	return have
 }
 
 // sources gives the SELECT behind a name; for operators of all the tenants they ask for, whose names are its first column.

@@ -170,7 +170,7 @@ func (r *Result) start(in []scope, q SQL) error {
 		conn.Expendable = false
 		r.d.putBack(conn)
 	})
-	a, err := r.engine.words.admit(r.ctx, conn, q.Text)
+	a, err := r.engine.known.admit(r.ctx, conn, r.engine.words, q.Text)
 	if err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func (r *Result) start(in []scope, q SQL) error {
 
 // run runs an admitted statement, each column cast to a type that can be read.
 func (r *Result) run(conn *engine.Conn, a admitted, q SQL) error {
-	columns, err := describe(r.ctx, conn, a, q)
+	columns, err := r.engine.known.describe(r.ctx, conn, a, q, r.d.tenant == operators)
 	if err != nil {
 		return err
 	}
