@@ -1,10 +1,11 @@
-# Everything needs Go and a C compiler, nothing else. Every bench-… and crash target ends with one line, "held: …" or
-# "falls short: …", and exits with 0 or 1.
+# Everything needs Go and a C compiler; engines, bench-freshness ENGINE=…, notebooks and compatibility need Python 3.11, Java
+# 17 and Maven as well. Every bench-… target, crash, engines and notebooks end with one line, "held: …" or "falls short: …", and
+# exit with 0 or 1.
 RUNS ?= 200
 STEP ?= 1
 SHELL := bash
 
-.PHONY: build test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-steady bench-short crash engine-kills faults exactly compatibility
+.PHONY: build engines engines-short notebooks test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-steady bench-short crash engine-kills faults exactly compatibility
 
 build:
 	go build -o bin/headlessly ./cmd/headlessly
@@ -39,8 +40,12 @@ bench-asof:
 bench-memory:
 	cd cmd/bench && go run . memory
 
-bench-freshness:
+bench-freshness: # ENGINE=duckdb, pyiceberg, spark or trino: through that engine instead of the metadata on disk
+ifdef ENGINE
+	go build -o bin/headlessly ./cmd/headlessly && python3 catalog/rest/engines/freshness.py $(ENGINE)
+else
 	cd cmd/bench && go run . freshness
+endif
 
 bench-commits:
 	cd cmd/bench && go run . commits
@@ -79,3 +84,12 @@ exactly: # seeded runs of publishing and maintenance with a kill, a failing disk
 
 compatibility: # Apache Iceberg's REST compatibility kit against catalog/rest; needs Java 17 and Maven
 	go run ./catalog/rest/compatibility
+
+engines: build # DuckDB, PyIceberg, Spark and Trino on a running server: twenty minutes; ENGINES="duckdb spark" for some of them
+	python3 catalog/rest/engines/matrix.py $(ENGINES)
+
+engines-short: build # the same with 20 s of reading under writes instead of 3 min
+	python3 catalog/rest/engines/matrix.py --short $(ENGINES)
+
+notebooks: build # executes notebooks/*.ipynb on a fresh demo; UPDATE=1 keeps what they put out
+	python3 notebooks/run.py $(if $(UPDATE),--update)

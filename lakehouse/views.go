@@ -81,9 +81,14 @@ func historySchema(t *Table) *iceberg.Schema {
 	return iceberg.NewSchema(0, fields...)
 }
 
+// TrinoCatalog is what Trino's users must call the catalog in which they want to use our views. A view's text is read there
+// without the catalog that the view is in, so it has to name one; Spark takes the view's own.
+const TrinoCatalog = "lake"
+
 // dialect is how an engine's SQL is written.
 type dialect struct {
 	name  string
+	from  string // the events table
 	quote func(string) string
 	text  func(member string) string         // a member of data as text
 	json  func(member string) string         // a member of data as JSON text
@@ -95,6 +100,7 @@ func sparkHistory(t *Table) view.Representation {
 	text := func(member string) string { return "get_json_object(e.data, '$." + member + "')" }
 	return dialect{
 		name:  "spark",
+		from:  eventsTable,
 		quote: func(name string) string { return "`" + name + "`" },
 		text:  text,
 		json:  text,
@@ -126,6 +132,7 @@ func sparkHistory(t *Table) view.Representation {
 func trinoHistory(t *Table) view.Representation {
 	return dialect{
 		name:  "trino",
+		from:  TrinoCatalog + "." + catalog.Namespace + "." + eventsTable,
 		quote: func(name string) string { return `"` + name + `"` },
 		text:  func(member string) string { return `json_extract_scalar(e.data, '$["` + member + `"]')` },
 		json: func(member string) string {
@@ -187,7 +194,7 @@ func (d dialect) history(t *Table) view.Representation {
 		}
 		list = append(list, text+" as "+d.quote(c.Name))
 	}
-	return view.NewRepresentation("select "+strings.Join(list, ",\n  ")+"\nfrom "+eventsTable+" e\nwhere e.entity = '"+t.Noun.Name+"'", d.name)
+	return view.NewRepresentation("select "+strings.Join(list, ",\n  ")+"\nfrom "+d.from+" e\nwhere e.entity = '"+t.Noun.Name+"'", d.name)
 }
 
 // member reads a member of data as a column's type.
