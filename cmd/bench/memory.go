@@ -12,7 +12,7 @@ import (
 // The bars of resident memory.
 const (
 	idleMB       = 200
-	tenantsMB    = 1024
+	tenantsMB    = 1536
 	tenantCount  = 1000
 	idleWait     = 10 * time.Second
 	closeLimit   = 2 * time.Minute // for all writers to close; one does after 30 s without a call
@@ -85,7 +85,7 @@ func (b *bench) tenantsMemory(ctx context.Context, r *report) (err error) {
 	if err != nil {
 		return err
 	}
-	opened := fmt.Sprintf("%d tenants, one create each, opened in %.1f s", len(names), took.Seconds())
+	opened := fmt.Sprintf("%d tenants, one create and one list each, opened in %.1f s", len(names), took.Seconds())
 	fmt.Fprintf(r.out, memoryFormat, opened+": peak", peak.residentMB(), peak.ownMB())
 	fmt.Fprintf(r.out, memoryFormat, fmt.Sprintf("%.0f s later, %s", closed.Seconds(), pick(b, "all closed", "still open")),
 		after.residentMB(), after.ownMB())
@@ -115,7 +115,7 @@ func (b *bench) waitForClose(ctx context.Context, r *report, t *target) (time.Du
 	return time.Since(began), nil
 }
 
-// openTenants creates one contact in each.
+// openTenants creates one contact in each, then lists those of each.
 func (b *bench) openTenants(ctx context.Context, r *report, t *target, names []string) error {
 	l := load.Closed{Addr: t.addr, Clients: openClients, For: 10 * time.Minute, Requests: len(names)}
 	s, err := l.Run(ctx, func(int) load.Script { return newCreates(t, names) })
@@ -123,6 +123,23 @@ func (b *bench) openTenants(ctx context.Context, r *report, t *target, names []s
 		return fmt.Errorf("%w: %s said: %s", err, t.name, t.tail())
 	}
 	r.check("first create of a tenant", s)
+	list := make([]question, len(names))
+	for i, name := range names {
+		list[i] = question{appendRequest(nil, request{method: "GET", path: t.contacts(name) + "?sort=name"}), checkStatus}
+	}
+	s, err = l.Run(ctx, func(i int) load.Script { return &questions{list: list, at: i * len(list) / openClients} })
+	if err != nil {
+		return fmt.Errorf("%w: %s said: %s", err, t.name, t.tail())
+	}
+	r.check("first list of a tenant", s)
+	return nil
+}
+
+// checkStatus is the check of an answer whose content does not matter.
+func checkStatus(a load.Answer) error {
+	if a.Status != 200 {
+		return unexpected(a, 200)
+	}
 	return nil
 }
 

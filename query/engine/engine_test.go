@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -24,8 +25,36 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, engine.Serve(functions))
 		os.Exit(0)
 	}
+	if os.Getenv(asServer) != "" {
+		serveUntilKilled()
+	}
 	os.Exit(m.Run())
 }
+
+// asServer is set where this binary is a server with an engine.
+const asServer = "HEADLESSLY_ENGINE_TEST_SERVER"
+
+// serveUntilKilled starts an engine, says its process, and works in it.
+func serveUntilKilled() {
+	p, err := engine.Start(engine.Config{})
+	if err != nil {
+		panic(err)
+	}
+	db, err := p.Open(context.Background())
+	if err != nil {
+		panic(err)
+	}
+	c, err := db.Connect(context.Background())
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(p.Status().PID)
+	_, err = run(context.Background(), c, endless)
+	panic(err)
+}
+
+// endless is a statement that does not end by itself.
+const endless = "select count(*) from range(1000000000) a(x), range(1000000) b(y) where x * y = 7"
 
 // functions are what the tests' databases know: one that tries what a fence keeps out.
 func functions([]byte) ([]engine.Function, error) {
@@ -155,7 +184,7 @@ func TestStop(t *testing.T) {
 	c := connect(t, start(t, engine.Config{}))
 	for range 20 {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-		_, err := run(ctx, c, "select count(*) from range(1000000000) a(x), range(1000000) b(y) where x * y = 7")
+		_, err := run(ctx, c, endless)
 		cancel()
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatal(err)
@@ -222,7 +251,7 @@ func TestKill(t *testing.T) {
 		}
 		failed := make(chan error, 1)
 		go func() {
-			_, err := run(context.Background(), c, "select count(*) from range(1000000000) a(x), range(1000000) b(y) where x * y = 7")
+			_, err := run(context.Background(), c, endless)
 			failed <- err
 		}()
 		if err := syscall.Kill(p.Status().PID, syscall.SIGKILL); err != nil {
@@ -250,6 +279,36 @@ func TestKill(t *testing.T) {
 	if !problem.Is(err, problem.Unavailable) {
 		t.Errorf("after the end: %v", err)
 	}
+}
+
+// An engine ends with its server, however that ends, and whatever it is doing.
+func TestEndsWithItsServer(t *testing.T) {
+	server := exec.Command(os.Args[0])
+	server.Env = append(os.Environ(), asServer+"=1")
+	out, err := server.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	_, scanErr := fmt.Fscan(out, &pid)
+	if err := server.Process.Kill(); err != nil || scanErr != nil {
+		t.Fatal(err, scanErr)
+	}
+	_ = server.Wait() // it was killed
+	for deadline := time.Now().Add(30 * time.Second); runs(pid); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the engine outlived its server")
+		}
+	}
+}
+
+// runs says whether a process has not ended; one that nobody has asked for its end may still be listed.
+func runs(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return syscall.Kill(pid, 0) == nil && (err != nil || !strings.Contains(string(stat), ") Z "))
 }
 
 // A process without memory stops expendable statements and no others; one that goes on growing ends.
