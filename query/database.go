@@ -174,8 +174,8 @@ func (d *database) folders() []string {
 	return folders
 }
 
-// lives says whether the process of the database still runs. The database must be open.
-func (d *database) lives() bool { return d.duck.Lives() }
+// lives says whether the process of the database runs. Nobody may be opening it.
+func (d *database) lives() bool { return d.duck != nil && d.duck.Lives() }
 
 // close frees everything. No query may be running.
 func (d *database) close() error {

@@ -245,7 +245,16 @@ func (e *Engine) acquire(tenant string) (*database, error) {
 		}
 		e.discard(d)
 		e.release(d)
+		e.bury()
 	}
+}
+
+// bury closes the databases whose process has ended: nothing is left of them but what they count for.
+func (e *Engine) bury() {
+	e.mu.Lock()
+	gone := e.retire(func(d *database) bool { return d.users == 0 && !d.lives() })
+	e.mu.Unlock()
+	_ = closeAll(gone)
 }
 
 // maxTries is how often a database is opened again whose process ends meanwhile.

@@ -1,6 +1,9 @@
 package engine
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"errors"
+)
 
 // Appender adds rows to a table. Rows that are not closed in may be lost.
 type Appender struct {
@@ -48,11 +51,9 @@ func (a *Appender) flush() error {
 
 // Close adds the rows that are waiting, and frees the appender.
 func (a *Appender) Close() error {
-	if err := a.flush(); err != nil {
-		return err
+	err := a.flush()
+	if failed := a.conn.send(kindEnd, nil); failed != nil { // whatever failed before, the engine waits for the end
+		return errors.Join(err, failed)
 	}
-	if err := a.conn.send(kindEnd, nil); err != nil {
-		return err
-	}
-	return a.conn.finish()
+	return errors.Join(err, a.conn.finish())
 }
