@@ -3,9 +3,10 @@
 # exit with 0 or 1.
 RUNS ?= 200
 STEP ?= 1
+COMMANDS ?= 1000000
 SHELL := bash
 
-.PHONY: build engines engines-short notebooks test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-steady bench-short crash engine-kills faults exactly compatibility
+.PHONY: build engines engines-short notebooks test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-steady bench-short crash engine-kills faults exactly model compatibility
 
 build:
 	go build -o bin/headlessly ./cmd/headlessly
@@ -81,6 +82,9 @@ faults: # every STEP-th operation of log and publisher fails once, in every way;
 
 exactly: # seeded runs of publishing and maintenance with a kill, a failing disk, a lost response or another program in each
 	go test -count=1 -timeout 0 -run '^TestExactlyOnce$$' -v ./lakehouse -args -exactly.runs=$(RUNS)
+
+model: # random commands against the server and a plain model of it, with restarts, publishing and compaction meanwhile
+	go test -count=1 -timeout 0 -run '^TestModel$$' ./cmd/headlessly/server -args -model.commands=$(COMMANDS) -model.look=40
 
 compatibility: # Apache Iceberg's REST compatibility kit against catalog/rest; needs Java 17 and Maven
 	go run ./catalog/rest/compatibility
