@@ -24,7 +24,7 @@ type pace struct {
 // change it. A delta costs what has changed; what holds it back is an import, which is to be shown soon as well.
 const (
 	rewriteShare = 0.05
-	deltaShare   = 0.5
+	deltaShare   = 0.2
 )
 
 type paceKey struct{ tenant, noun string }

@@ -182,8 +182,8 @@ func TestPace(t *testing.T) {
 		t.Error("a table that has waited may be rewritten")
 	}
 	p.spent(waiting, 500*time.Millisecond, deltaShare, now)
-	if now = now.Add(2100 * time.Millisecond); !p.allows(waiting, now) {
-		t.Error("a delta may take more than what is written anew, up to the share of all tables")
+	if now = now.Add(2600 * time.Millisecond); !p.allows(waiting, now) {
+		t.Error("a delta may take more than what is written anew")
 	}
 	p.spent(waiting, 0, rewriteShare, now)
 	if later := now.Add(time.Minute); !p.since(waiting, later).Equal(later) {
