@@ -161,24 +161,30 @@ func (c *Catalog) StageNew(ident table.Identifier, meta table.Metadata) (*Staged
 	return s, c.writeMetadata(s)
 }
 
-func (c *Catalog) writeMetadata(s *Staged) error {
+func (c *Catalog) writeMetadata(s *Staged) (err error) {
+	s.Location, err = c.writeNext("file://"+Path(s.Metadata.Location())+"/metadata", s.Base, s.Metadata)
+	if err != nil {
+		return fmt.Errorf("write metadata of %s: %w", strings.Join(s.Identifier, "."), err)
+	}
+	return nil
+}
+
+// writeNext writes metadata durably into a folder, numbered one more than the file it is to replace, and says where.
+func (c *Catalog) writeNext(folder, base string, metadata any) (location string, err error) {
 	version := 0
-	if s.Base != "" {
-		v, err := metadataVersion(s.Base)
+	if base != "" {
+		v, err := metadataVersion(base)
 		if err != nil {
-			return err
+			return "", err
 		}
 		version = v + 1
 	}
 	var b bytes.Buffer
-	if err := json.NewEncoder(&b).Encode(s.Metadata); err != nil {
-		return fmt.Errorf("encode metadata of %s: %w", strings.Join(s.Identifier, "."), err)
+	if err := json.NewEncoder(&b).Encode(metadata); err != nil {
+		return "", err
 	}
-	s.Location = fmt.Sprintf("file://%s/metadata/%05d-%s.metadata.json", Path(s.Metadata.Location()), version, uuid.New())
-	if err := c.io.WriteFile(s.Location, b.Bytes()); err != nil {
-		return fmt.Errorf("write metadata of %s: %w", strings.Join(s.Identifier, "."), err)
-	}
-	return nil
+	location = fmt.Sprintf("%s/%05d-%s.metadata.json", folder, version, uuid.New())
+	return location, c.io.WriteFile(location, b.Bytes())
 }
 
 // metadataVersion reads the number in 00003-<uuid>.metadata.json or v3.metadata.json.

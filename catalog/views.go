@@ -1,10 +1,8 @@
 package catalog
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,7 +13,6 @@ import (
 	icecat "github.com/apache/iceberg-go/catalog"
 	"github.com/apache/iceberg-go/table"
 	"github.com/apache/iceberg-go/view"
-	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -84,25 +81,12 @@ func (c *Catalog) PutViews(ctx context.Context, all []ViewChange) error {
 const viewWriters = 8
 
 func (c *Catalog) writeView(ch *ViewChange) error {
-	version := 0
-	if ch.Base != "" {
-		v, err := metadataVersion(ch.Base)
-		if err != nil {
-			return err
-		}
-		version = v + 1
-	}
-	var b bytes.Buffer
-	if err := json.NewEncoder(&b).Encode(ch.Metadata); err != nil {
-		return err
-	}
 	folder := ch.Metadata.Properties().Get(metadataPath, "file://"+Path(ch.Metadata.Location())+"/metadata")
-	location := fmt.Sprintf("%s/%05d-%s.metadata.json", strings.TrimRight(folder, "/"), version, uuid.New())
-	if err := c.io.WriteFile(location, b.Bytes()); err != nil {
-		return err
+	location, err := c.writeNext(strings.TrimRight(folder, "/"), ch.Base, ch.Metadata)
+	if err == nil {
+		ch.location = location
 	}
-	ch.location = location
-	return nil
+	return err
 }
 
 // RegisterView makes a view of metadata that exists already. The metadata stays where it is.

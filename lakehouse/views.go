@@ -90,10 +90,10 @@ type dialect struct {
 	name  string
 	from  string // the events table
 	quote func(string) string
-	text  func(member string) string         // a member of data as text
-	json  func(member string) string         // a member of data as JSON text
-	typed func(text string, c Column) string // text as a column's type; null where it does not fit
-	extra func(declared []string) string     // the members of data that are not declared, as JSON text
+	text  func(member string) string     // a member of data as text
+	json  func(member string) string     // a member of data as JSON text
+	stamp func(text string) string       // text as a timestamp; null where it does not fit
+	extra func(declared []string) string // the members of data that are not declared, as JSON text
 }
 
 func sparkHistory(t *Table) view.Representation {
@@ -104,24 +104,7 @@ func sparkHistory(t *Table) view.Representation {
 		quote: func(name string) string { return "`" + name + "`" },
 		text:  text,
 		json:  text,
-		typed: func(text string, c Column) string {
-			switch c.Type {
-			case Double:
-				return "try_cast(" + text + " as double)"
-			case Boolean:
-				return "try_cast(" + text + " as boolean)"
-			case Long:
-				return "try_cast(" + text + " as bigint)"
-			case Timestamp:
-				return "try_cast(" + text + " as timestamp)"
-			case Date:
-				return "try_cast(substr(" + text + ", 1, 10) as date)"
-			case Decimal:
-				return fmt.Sprintf("try_cast(%s as decimal(%d, %d))", text, c.Precision, c.Scale)
-			default:
-				return text
-			}
-		},
+		stamp: func(text string) string { return "try_cast(" + text + " as timestamp)" },
 		extra: func(declared []string) string {
 			return "nullif(to_json(map_filter(from_json(e.data, 'map<string,string>'), (k, v) -> v is not null and k not like '$%' and k not in (" +
 				literals(declared) + "))), '{}')"
@@ -138,29 +121,34 @@ func trinoHistory(t *Table) view.Representation {
 		json: func(member string) string {
 			return `nullif(json_format(json_extract(e.data, '$["` + member + `"]')), 'null')`
 		},
-		typed: func(text string, c Column) string {
-			switch c.Type {
-			case Double:
-				return "try_cast(" + text + " as double)"
-			case Boolean:
-				return "try_cast(" + text + " as boolean)"
-			case Long:
-				return "try_cast(" + text + " as bigint)"
-			case Timestamp:
-				return "cast(try(from_iso8601_timestamp_nanos(" + text + ")) as timestamp(6) with time zone)"
-			case Date:
-				return "try_cast(substr(" + text + ", 1, 10) as date)"
-			case Decimal:
-				return fmt.Sprintf("try_cast(%s as decimal(%d, %d))", text, c.Precision, c.Scale)
-			default:
-				return text
-			}
+		stamp: func(text string) string {
+			return "cast(try(from_iso8601_timestamp_nanos(" + text + ")) as timestamp(6) with time zone)"
 		},
 		extra: func(declared []string) string {
 			return "nullif(json_format(cast(map_filter(cast(json_parse(e.data) as map(varchar, json)), (k, v) -> json_format(v) <> 'null'" +
 				" and not starts_with(k, '$') and k not in (" + literals(declared) + ")) as json)), '{}')"
 		},
 	}.history(t)
+}
+
+// typed is text as a column's type; null where it does not fit.
+func (d dialect) typed(text string, c Column) string {
+	switch c.Type {
+	case Double:
+		return "try_cast(" + text + " as double)"
+	case Boolean:
+		return "try_cast(" + text + " as boolean)"
+	case Long:
+		return "try_cast(" + text + " as bigint)"
+	case Timestamp:
+		return d.stamp(text)
+	case Date:
+		return "try_cast(substr(" + text + ", 1, 10) as date)"
+	case Decimal:
+		return fmt.Sprintf("try_cast(%s as decimal(%d, %d))", text, c.Precision, c.Scale)
+	default:
+		return text
+	}
 }
 
 // literals are names as SQL texts: names of fields, which have no quote in them.

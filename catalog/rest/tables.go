@@ -251,50 +251,65 @@ func renameTaken(from, to table.Identifier, what string) *Error {
 
 // registerTable gives metadata that exists already a name.
 func (s *Server) registerTable(r *request) error {
-	if err := r.inNamespace(); err != nil {
+	location, err := s.registration(r, catalog.KindTable)
+	if err != nil {
 		return err
 	}
-	var body struct {
-		Name      string `json:"name"`
-		Location  string `json:"metadata-location"`
-		Overwrite bool   `json:"overwrite"`
-	}
-	if err := r.read(&body); err != nil {
+	if err := s.checkRegistered(location); err != nil {
 		return err
 	}
-	if err := r.name(catalog.KindTable, body.Name); err != nil {
-		return err
-	}
-	if ours(r.ident) {
-		return guarded("table", r.ident)
-	}
-	if err := s.checkFile("metadata", body.Location); err != nil {
-		return err
-	}
-	if body.Overwrite {
-		return newError(http.StatusNotAcceptable, "UnsupportedOperationException", "Overwriting a registered table is not supported")
-	}
-	if err := s.vacant(r); err != nil {
-		return err
-	}
-	if err := s.checkRegistered(body.Location); err != nil {
-		return err
-	}
-	t, err := s.cat.RegisterTable(r.c, r.ident, body.Location)
+	t, err := s.cat.RegisterTable(r.c, r.ident, location)
 	if err != nil {
 		return err
 	}
 	return r.sendTable(t.MetadataLocation(), allSnapshots)
 }
 
-// checkRegistered checks what metadata says of itself: that it is in its table's folder, and names nothing of ours.
-func (s *Server) checkRegistered(location string) error {
+// registration reads and checks what is to be registered under which name, and gives the location of its metadata.
+func (s *Server) registration(r *request, kind catalog.Kind) (location string, err error) {
+	if err := r.inNamespace(); err != nil {
+		return "", err
+	}
+	var body struct {
+		Name      string `json:"name"`
+		Location  string `json:"metadata-location"`
+		Overwrite bool   `json:"overwrite"` // of tables
+	}
+	if err := r.read(&body); err != nil {
+		return "", err
+	}
+	if err := r.name(kind, body.Name); err != nil {
+		return "", err
+	}
+	if ours(r.ident) {
+		return "", guarded(strings.ToLower(string(kind)), r.ident)
+	}
+	if err := s.checkFile("metadata", body.Location); err != nil {
+		return "", err
+	}
+	if body.Overwrite {
+		return "", newError(http.StatusNotAcceptable, "UnsupportedOperationException", "Overwriting what is registered is not supported")
+	}
+	return body.Location, s.vacant(r)
+}
+
+// readMetadata reads a metadata file that a client names.
+func (s *Server) readMetadata(location string) ([]byte, error) {
 	data, err := s.cat.IO().ReadFile(location)
 	if errors.Is(err, fs.ErrNotExist) {
-		return newError(http.StatusNotFound, "NotFoundException", "Failed to open input stream for file: %s", location)
+		return nil, newError(http.StatusNotFound, "NotFoundException", "Failed to open input stream for file: %s", location)
 	}
 	if err != nil {
-		return badRequest("Cannot read metadata %.200q", location)
+		return nil, badRequest("Cannot read metadata %.200q", location)
+	}
+	return data, nil
+}
+
+// checkRegistered checks what metadata says of itself: that it is in its table's folder, and names nothing of ours.
+func (s *Server) checkRegistered(location string) error {
+	data, err := s.readMetadata(location)
+	if err != nil {
+		return err
 	}
 	meta, err := table.ParseMetadataBytes(data)
 	if err != nil {

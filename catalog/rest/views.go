@@ -3,7 +3,6 @@ package rest
 import (
 	"encoding/json"
 	"errors"
-	"io/fs"
 	"net/http"
 	"slices"
 
@@ -240,44 +239,23 @@ func (s *Server) renameView(r *request) error { return s.rename(r, catalog.KindV
 
 // registerView gives a view's metadata that exists already a name.
 func (s *Server) registerView(r *request) error {
-	if err := r.inNamespace(); err != nil {
-		return err
-	}
-	var body struct {
-		Name     string `json:"name"`
-		Location string `json:"metadata-location"`
-	}
-	if err := r.read(&body); err != nil {
-		return err
-	}
-	if err := r.name(catalog.KindView, body.Name); err != nil {
-		return err
-	}
-	if ours(r.ident) {
-		return guarded("view", r.ident)
-	}
-	if err := s.checkFile("metadata", body.Location); err != nil {
-		return err
-	}
-	if err := s.vacant(r); err != nil {
-		return err
-	}
-	data, err := s.cat.IO().ReadFile(body.Location)
-	if errors.Is(err, fs.ErrNotExist) {
-		return newError(http.StatusNotFound, "NotFoundException", "Failed to open input stream for file: %s", body.Location)
-	}
+	location, err := s.registration(r, catalog.KindView)
 	if err != nil {
-		return badRequest("Cannot read metadata %.200q", body.Location)
+		return err
+	}
+	data, err := s.readMetadata(location)
+	if err != nil {
+		return err
 	}
 	meta, err := view.ParseMetadataBytes(data)
 	if err != nil {
-		return badRequest("Cannot parse metadata %.200q: %s", body.Location, err)
+		return badRequest("Cannot parse metadata %.200q: %s", location, err)
 	}
 	if _, err := s.checkPlace(meta.Location()); err != nil {
 		return err
 	}
-	if err := s.cat.RegisterView(r.c, r.ident, body.Location, meta); err != nil {
+	if err := s.cat.RegisterView(r.c, r.ident, location, meta); err != nil {
 		return err
 	}
-	return r.sendView("file://" + catalog.Path(body.Location))
+	return r.sendView("file://" + catalog.Path(location))
 }
