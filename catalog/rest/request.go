@@ -147,10 +147,6 @@ func (i identifier) parse() (table.Identifier, error) {
 	return parseIdentifier(ns, i.Name)
 }
 
-func identifierOf(ident table.Identifier) identifier {
-	return identifier{Namespace: ident[:len(ident)-1], Name: ident[len(ident)-1]}
-}
-
 // read reads the body, one JSON object, into v.
 func (r *request) read(v any) error {
 	req := r.c.Request

@@ -38,11 +38,12 @@ func demoCommand() *cobra.Command {
 			out, progress := cmd.OutOrStdout(), cmd.ErrOrStderr()
 			fmt.Fprintf(out, "data folder %s\n", dir)
 			cfg := server.Config{Addr: addr, Data: dir, Version: version()}
-			data, err := demo.Read()
-			if err != nil {
-				return err
-			}
 			cfg.Prepare = func(ctx context.Context, srv *server.Server) error {
+				defer debug.FreeOSMemory() // of the data set and of loading it: the server that follows idles at a fraction of that
+				data, err := demo.Read()
+				if err != nil {
+					return err
+				}
 				d := demonstration{srv: srv, dir: dir, tenants: demo.Tenants(data), mended: data.Mended, out: out, progress: progress}
 				return d.prepare(ctx)
 			}
@@ -136,7 +137,6 @@ func (d *demonstration) load(ctx context.Context) error {
 	if err := d.srv.Service().Lake().Publish(ctx); err != nil {
 		return stopped(ctx, fmt.Errorf("publish the demo: %w", err))
 	}
-	debug.FreeOSMemory() // the loading's garbage: the server that follows idles at a fraction of it
 	fmt.Fprintf(d.progress, "loaded and published %d events in %v\n", total, time.Since(start).Round(100*time.Millisecond))
 	return nil
 }

@@ -3,8 +3,9 @@
 //
 // Promises:
 //  1. What happens to the process happens to nothing else. When it ends, whatever the reason, queries that run in it fail with
-//     problem.Unavailable and a time to try again, and another takes over: one that was started before, or where one after the
-//     other ends, after at most a quarter of a second and a start. Its databases are gone; callers make and fill them anew.
+//     problem.Unavailable and a time to try again, and another takes over: after a start; where one has ended before, one that
+//     is ready, or where one after the other ends, after at most a quarter of a second and a start. Its databases are gone;
+//     callers make and fill them anew.
 //  2. The process ends with the server: with the socket between them, and where the system can with the thread that started it.
 //  3. A result is computed as it is read. Between the two processes lies what a socket holds, and a message of rows in each.
 //  4. Whatever waits for DuckDB ends soon after its context does, with the context's error. A statement that goes on half a

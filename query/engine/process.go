@@ -211,18 +211,20 @@ func (p *Process) isClosing() bool {
 	}
 }
 
-// spawn starts one process after the other, each some time after the one before was taken: so that one is ready when it is
-// needed, since starting takes a tenth of a second of a processor.
+// spawn starts one process after the other. The second is started when the first has ended; where one has, another may, and
+// each from there on is started some time after the one before was taken: so that one is ready when it is needed, since
+// starting takes a tenth of a second of a processor. A server whose engine never ends does not keep a second in memory.
 //
 // The thread stays: some systems end a process with the thread that started it.
 func (p *Process) spawn(ready chan<- *child) {
 	runtime.LockOSThread()
 	defer close(ready)
-	for brief := 0; !p.isClosing(); {
+	for brief, ahead := 0, false; !p.isClosing(); {
 		c, err := p.start()
 		began, most := time.Now(), servedPause
 		if err == nil {
-			err = p.offer(c, ready)
+			err = p.offer(c, ready, ahead)
+			ahead = true
 		}
 		if brief++; time.Since(began) >= settled {
 			brief = 0
@@ -238,8 +240,9 @@ func (p *Process) spawn(ready chan<- *child) {
 	}
 }
 
-// offer waits until a process is taken, and has settled or ended. It fails if the process ends before it is taken.
-func (p *Process) offer(c *child, ready chan<- *child) error {
+// offer waits until a process is taken, and has ended, or with ahead has settled. It fails if the process ends before it is
+// taken.
+func (p *Process) offer(c *child, ready chan<- *child, ahead bool) error {
 	select {
 	case ready <- c:
 	case <-c.lost:
@@ -250,10 +253,14 @@ func (p *Process) offer(c *child, ready chan<- *child) error {
 		<-c.ended
 		return nil
 	}
+	var settles <-chan time.Time // never, but ahead
+	if ahead {
+		settles = time.After(settled)
+	}
 	select {
 	case <-c.lost:
 	case <-p.closing:
-	case <-time.After(settled):
+	case <-settles:
 	}
 	return nil
 }
