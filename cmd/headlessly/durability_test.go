@@ -329,11 +329,13 @@ func (r *trial) finish(plan fault.Plan) (clean bool) {
 func TestFailTheNthOperation(t *testing.T) {
 	for _, kind := range fault.Kinds() {
 		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "data")
 			failEach(t, kind, prepare(t, dir), dir)
 		})
 	}
 	t.Run("from an empty folder", func(t *testing.T) {
+		t.Parallel()
 		dir := filepath.Join(t.TempDir(), "data")
 		failEach(t, fault.EIO, t.TempDir(), dir)
 	})
