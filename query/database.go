@@ -209,6 +209,33 @@ func (d *database) run(ctx context.Context, text string, args []any) (out [][]an
 	return out, err
 }
 
+// read is run of a statement that reads tables to which others append meanwhile.
+func (d *database) read(ctx context.Context, text string, args []any) (out [][]any, err error) {
+	err = d.use(ctx, func(conn *engine.Conn) error {
+		end, err := begin(ctx, conn)
+		defer end()
+		if err != nil {
+			return err
+		}
+		rows, err := conn.Query(ctx, text, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		out, err = rows.All(ctx)
+		return err
+	})
+	return out, err
+}
+
+// begin begins a transaction, which end ends, so that a statement is planned on the rows that it reads. DuckDB leaves out a
+// condition that the statistics of a table say to hold for all of its rows, such as a bound on _seq; rows that were appended
+// between planning and running would then be read without it. In a transaction they are not seen.
+func begin(ctx context.Context, conn *engine.Conn) (end func(), err error) {
+	end = func() { _ = conn.Exec(context.Background(), "rollback") } // there may be none, where the engine has gone
+	return end, conn.Exec(ctx, "begin transaction read only")
+}
+
 func (d *database) exec(ctx context.Context, text string) error {
 	return d.use(ctx, func(conn *engine.Conn) error { return conn.Exec(ctx, text) })
 }

@@ -348,7 +348,7 @@ func (e *Engine) query(ctx context.Context, in scope, s *statement) ([][]any, er
 	defer leave()
 	limited, cancel := context.WithTimeout(ctx, e.cfg.QueryTimeout)
 	defer cancel()
-	rows, err := d.run(limited, text+s.text.String(), s.args)
+	rows, err := d.read(limited, text+s.text.String(), s.args)
 	if err != nil {
 		return nil, e.explain(ctx, limited, d, err)
 	}

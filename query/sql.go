@@ -180,6 +180,11 @@ func (r *Result) start(in []scope, q SQL) error {
 		return err
 	}
 	r.after(release)
+	end, err := begin(r.ctx, conn)
+	r.after(end)
+	if err != nil {
+		return err
+	}
 	switch a.kind {
 	case kindTables:
 		a.text = r.engine.showTables()
