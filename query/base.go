@@ -71,32 +71,20 @@ func (b *base) outgrown() bool { return b.rows-b.loaded > b.room }
 
 // shelf is the place of a noun's base in a database. One caller at a time feeds it.
 type shelf struct {
-	turn    chan struct{} // holds one token; its holder may touch what follows
-	base    *base         // nil: none
+	turn          // its holder may touch what follows
+	base    *base // nil: none
 	reads   int
 	loading bool
 	failed  int       // loads, one after the other
 	retry   time.Time // not to be loaded before
 }
 
-func (s *shelf) wait(ctx context.Context) error {
-	select {
-	case <-s.turn:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s *shelf) done() { s.turn <- struct{}{} }
-
 func (d *database) shelf(table *schema) *shelf {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s, ok := d.shelves[table]
 	if !ok {
-		s = &shelf{turn: make(chan struct{}, 1)}
-		s.turn <- struct{}{}
+		s = &shelf{turn: newTurn()}
 		d.shelves[table] = s
 	}
 	return s
@@ -291,13 +279,8 @@ func (b *base) mark(ctx context.Context, conn *engine.Conn, marks []mark) error 
 			cases.WriteString(" when " + number(m.row) + " then " + number(m.seq))
 			places.WriteString(number(m.row))
 		}
-		rows, err := conn.Query(ctx, "update "+b.table()+" set "+columnUntil+" = case rowid"+cases.String()+" end where rowid in ("+
+		count, err := readAll(ctx, conn, "update "+b.table()+" set "+columnUntil+" = case rowid"+cases.String()+" end where rowid in ("+
 			places.String()+") and "+columnUntil+" = "+strconv.FormatInt(current, 10))
-		if err != nil {
-			return err
-		}
-		count, err := rows.All(ctx)
-		rows.Close()
 		if err != nil {
 			return err
 		}
@@ -401,12 +384,7 @@ const placeBytes = 24
 
 // heldBytes is the memory of a database's tables.
 func heldBytes(ctx context.Context, conn *engine.Conn) (int64, error) {
-	rows, err := conn.Query(ctx, "select coalesce(sum(memory_usage_bytes), 0)::bigint from duckdb_memory() where tag = 'IN_MEMORY_TABLE'")
-	if err != nil {
-		return 0, err
-	}
-	defer rows.Close()
-	out, err := rows.All(ctx)
+	out, err := readAll(ctx, conn, "select coalesce(sum(memory_usage_bytes), 0)::bigint from duckdb_memory() where tag = 'IN_MEMORY_TABLE'")
 	if err != nil {
 		return 0, err
 	}

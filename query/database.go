@@ -197,16 +197,18 @@ func (d *database) close() error {
 
 // run runs one statement and reads its whole result.
 func (d *database) run(ctx context.Context, text string, args []any) (out [][]any, err error) {
-	err = d.use(ctx, func(conn *engine.Conn) error {
-		rows, err := conn.Query(ctx, text, args...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		out, err = rows.All(ctx)
-		return err
-	})
+	err = d.use(ctx, func(conn *engine.Conn) error { out, err = readAll(ctx, conn, text, args...); return err })
 	return out, err
+}
+
+// readAll runs one statement on a connection and reads its whole result.
+func readAll(ctx context.Context, conn *engine.Conn, text string, args ...any) ([][]any, error) {
+	rows, err := conn.Query(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	return rows.All(ctx)
 }
 
 // read is run of a statement that reads tables to which others append meanwhile.
@@ -217,12 +219,7 @@ func (d *database) read(ctx context.Context, text string, args []any) (out [][]a
 		if err != nil {
 			return err
 		}
-		rows, err := conn.Query(ctx, text, args...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		out, err = rows.All(ctx)
+		out, err = readAll(ctx, conn, text, args...)
 		return err
 	})
 	return out, err

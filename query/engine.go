@@ -97,7 +97,6 @@ type Engine struct {
 
 	opened  atomic.Int64 // numbers databases
 	tables  atomic.Int64 // numbers tables of databases
-	closing chan struct{}
 	sweeper sync.WaitGroup
 	ctx     context.Context // of what the engine does beside the reads
 	stop    context.CancelFunc
@@ -131,7 +130,6 @@ func openEngine(cfg EngineConfig, log Log, all schemas, words vocabulary) (*Engi
 		feeding: semaphore.NewWeighted(int64(cfg.MaxRunning)),
 		loading: semaphore.NewWeighted(1),
 		bases:   newBases(int64(cfg.CacheMB) << 20),
-		closing: make(chan struct{}),
 	}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	var err error
@@ -141,7 +139,7 @@ func openEngine(cfg EngineConfig, log Log, all schemas, words vocabulary) (*Engi
 	if e.process, err = startProcess(cfg, all); err != nil {
 		return nil, err
 	}
-	e.sweeper.Go(func() { e.every(e.cfg.IdleClose/4, e.sweep) })
+	e.sweeper.Go(e.sweep)
 	return e, nil
 }
 
@@ -153,7 +151,6 @@ func (e *Engine) Close() error {
 		return nil
 	}
 	e.closed = true
-	close(e.closing)
 	e.stop()
 	gone := e.retire(func(*database) bool { return true })
 	e.mu.Unlock()
@@ -161,20 +158,6 @@ func (e *Engine) Close() error {
 	err := closeAll(gone)
 	e.process.Close()
 	return err
-}
-
-// every calls f from time to time until the engine closes.
-func (e *Engine) every(period time.Duration, f func()) {
-	tick := time.NewTicker(period)
-	defer tick.Stop()
-	for {
-		select {
-		case <-e.closing:
-			return
-		case <-tick.C:
-			f()
-		}
-	}
 }
 
 // background runs f beside the reads, with a use of the database; false if it does not, because others run or the engine
@@ -200,13 +183,22 @@ func (e *Engine) background(d *database, f func(context.Context)) bool {
 	return true
 }
 
-// sweep closes idle databases.
+// sweep closes idle databases from time to time.
 func (e *Engine) sweep() {
-	oldest := time.Now().Add(-e.cfg.IdleClose)
-	e.mu.Lock()
-	gone := e.retire(func(d *database) bool { return d.users == 0 && d.used.Before(oldest) })
-	e.mu.Unlock()
-	_ = closeAll(gone) // in memory: nothing can be lost
+	tick := time.NewTicker(e.cfg.IdleClose / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-e.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		oldest := time.Now().Add(-e.cfg.IdleClose)
+		e.mu.Lock()
+		gone := e.retire(func(d *database) bool { return d.users == 0 && d.used.Before(oldest) })
+		e.mu.Unlock()
+		_ = closeAll(gone) // in memory: nothing can be lost
+	}
 }
 
 // retire takes databases out of the engine and gives those that nobody uses, to be closed. The caller holds mu.

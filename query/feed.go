@@ -28,10 +28,10 @@ func (k feedKey) noun() string {
 // feed keeps one segment up to date. One caller at a time feeds it, the others wait for what it has fed.
 type feed struct {
 	key     feedKey
-	turn    chan struct{} // holds one token; its holder may touch what follows
-	segment *segment      // nil: none yet
-	tooLong bool          // a history beyond the limit: it is read anew each time
-	compact int           // a tail with more rows than this is compacted; 0: the limit
+	turn             // its holder may touch what follows
+	segment *segment // nil: none yet
+	tooLong bool     // a history beyond the limit: it is read anew each time
+	compact int      // a tail with more rows than this is compacted; 0: the limit
 }
 
 func (d *database) feed(key feedKey) *feed {
@@ -39,8 +39,7 @@ func (d *database) feed(key feedKey) *feed {
 	defer d.mu.Unlock()
 	f, ok := d.feeds[key]
 	if !ok {
-		f = &feed{key: key, turn: make(chan struct{}, 1)}
-		f.turn <- struct{}{}
+		f = &feed{key: key, turn: newTurn()}
 		d.feeds[key] = f
 	}
 	return f
@@ -108,17 +107,6 @@ func (d *database) history(ctx context.Context, table *schema, upto int64, lates
 	release, _ = d.hold(&f.segment.lease) // its feed has it: it is not doomed
 	return f.segment, release, nil
 }
-
-func (f *feed) wait(ctx context.Context) error {
-	select {
-	case <-f.turn:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (f *feed) done() { f.turn <- struct{}{} }
 
 // advance feeds the segment up to a seq. If it fails half-way, what was appended stays and the next caller goes on. The
 // caller holds the turn.

@@ -45,11 +45,14 @@ func (s *Server) list(r *request, kind catalog.Kind) error {
 	}{all, next})
 }
 
-func (s *Server) tableExists(r *request) error {
-	if err := r.named(catalog.KindTable); err != nil {
+func (s *Server) tableExists(r *request) error { return s.exists(r, catalog.KindTable) }
+
+// exists says that there is a table or view, or the error that there is not.
+func (s *Server) exists(r *request, kind catalog.Kind) error {
+	if err := r.named(kind); err != nil {
 		return err
 	}
-	if _, err := s.cat.Pointer(r.c, r.ident, catalog.KindTable); err != nil {
+	if _, err := s.cat.Pointer(r.c, r.ident, kind); err != nil {
 		return err
 	}
 	return r.sendNothing()
@@ -75,11 +78,8 @@ func (s *Server) createTable(r *request) error {
 	if err := r.read(&body); err != nil {
 		return err
 	}
-	if err := r.name(catalog.KindTable, body.Name); err != nil {
+	if err := r.claim(catalog.KindTable, body.Name); err != nil {
 		return err
-	}
-	if ours(r.ident) {
-		return guarded("table", r.ident)
 	}
 	if err := s.vacant(r); err != nil {
 		return err
@@ -97,6 +97,17 @@ func (s *Server) createTable(r *request) error {
 	}
 	s.warn(err)
 	return r.sendTable(staged[0].Location, allSnapshots)
+}
+
+// claim takes the name that a body gives to what is to be made in the request's namespace; it must not be one of ours.
+func (r *request) claim(kind catalog.Kind, name string) error {
+	if err := r.name(kind, name); err != nil {
+		return err
+	}
+	if ours(r.ident) {
+		return guarded(strings.ToLower(string(kind)), r.ident)
+	}
+	return nil
 }
 
 // vacant refuses a name early whose namespace is missing or that is taken; the commit sees to it for good.
@@ -278,17 +289,14 @@ func (s *Server) registration(r *request, kind catalog.Kind) (location string, e
 	if err := r.read(&body); err != nil {
 		return "", err
 	}
-	if err := r.name(kind, body.Name); err != nil {
+	if err := r.claim(kind, body.Name); err != nil {
 		return "", err
-	}
-	if ours(r.ident) {
-		return "", guarded(strings.ToLower(string(kind)), r.ident)
 	}
 	if err := s.checkFile("metadata", body.Location); err != nil {
 		return "", err
 	}
-	if body.Overwrite {
-		return "", newError(http.StatusNotAcceptable, "UnsupportedOperationException", "Overwriting what is registered is not supported")
+	if body.Overwrite && kind == catalog.KindTable {
+		return "", newError(http.StatusNotAcceptable, "UnsupportedOperationException", "Overwriting a registered table is not supported")
 	}
 	return body.Location, s.vacant(r)
 }

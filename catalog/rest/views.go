@@ -38,15 +38,7 @@ func (r *request) sendView(location string) error {
 	return r.send(http.StatusOK, body)
 }
 
-func (s *Server) viewExists(r *request) error {
-	if err := r.named(catalog.KindView); err != nil {
-		return err
-	}
-	if _, err := s.cat.Pointer(r.c, r.ident, catalog.KindView); err != nil {
-		return err
-	}
-	return r.sendNothing()
-}
+func (s *Server) viewExists(r *request) error { return s.exists(r, catalog.KindView) }
 
 // viewBody asks for a view.
 type viewBody struct {
@@ -65,11 +57,8 @@ func (s *Server) createView(r *request) error {
 	if err := r.read(&body); err != nil {
 		return err
 	}
-	if err := r.name(catalog.KindView, body.Name); err != nil {
+	if err := r.claim(catalog.KindView, body.Name); err != nil {
 		return err
-	}
-	if ours(r.ident) {
-		return guarded("view", r.ident)
 	}
 	meta, err := s.newView(r.ident, &body)
 	if err != nil {

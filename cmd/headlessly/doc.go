@@ -8,6 +8,10 @@
 //	headlessly engine    run queries for serve and demo, which start it; never by hand
 //	headlessly version   say which version this is
 //
-// This package alone reads flags and the environment. What goes to standard output is the result of the command; what is
-// said on the way goes to standard error. The exit status is 0 if all that was asked was done, and 1 otherwise.
+// Promises:
+//  1. This package alone reads flags and the environment.
+//  2. What goes to standard output is the result of the command; what is said on the way goes to standard error.
+//  3. The exit status is 0 if all that was asked was done, and 1 otherwise.
+//  4. serve and demo print "listening on http://HOST:PORT" once they answer, listen on loopback addresses only, and after SIGTERM
+//     finish what runs, publish, and end within 10 s.
 package main

@@ -1,8 +1,11 @@
 // Command compatibility runs the REST compatibility kit of Apache Iceberg, as it is published on Maven Central, against the
 // catalog server of this repository, and holds the results against exceptions.txt. It needs Java 17 and Maven.
 //
-// Every test passes, or stands in exceptions.txt with a reason: a test that fails or is skipped without standing there, and
-// one that stands there and passes, are both a failure. The last line says "held: …" or "falls short: …".
+// Promises:
+//  1. Every test passes, or stands in exceptions.txt with a reason: a test that fails or is skipped without standing there, and
+//     one that stands there and passes, are both a failure.
+//  2. The last line says "held: …" or "falls short: …", and the exit status is 0 or 1 accordingly.
+//  3. It leaves nothing behind but what Maven keeps and the tables that the kit puts below the system's /tmp.
 package main
 
 import (
