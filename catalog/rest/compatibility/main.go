@@ -2,8 +2,8 @@
 // catalog server of this repository, and holds the results against exceptions.txt. It needs Java 17 and Maven.
 //
 // Promises:
-//  1. Every test passes, or stands in exceptions.txt with a reason: a test that fails or is skipped without standing there, and
-//     one that stands there and passes, are both a failure.
+//  1. Every test passes, or stands in exceptions.txt with a reason and the upstream issue or pull request behind it: a test
+//     that fails or is skipped without standing there, and one that stands there and passes, are both a failure.
 //  2. The last line says "held: …" or "falls short: …", and the exit status is 0 or 1 accordingly.
 //  3. It leaves nothing behind but what Maven keeps and the tables that the kit puts below the system's /tmp.
 package main
@@ -20,6 +20,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -146,7 +147,10 @@ func readResults(dir string) (map[string]result, error) {
 	return results, nil
 }
 
-// readExceptions reads lines of "outcome test: reason".
+// upstream names where Iceberg's own project says why a test is as it is.
+var upstream = regexp.MustCompile(`\(apache/iceberg#[0-9]+\)$`)
+
+// readExceptions reads lines of "outcome test: reason (upstream issue)".
 func readExceptions(name string) (map[string]string, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -162,8 +166,8 @@ func readExceptions(name string) (map[string]string, error) {
 		}
 		what, reason, found := strings.Cut(line, ": ")
 		outcome, test, ok := strings.Cut(what, " ")
-		if !found || !ok || reason == "" || outcome != failed && outcome != skipped {
-			return nil, fmt.Errorf("%s: %q is not \"fails|skipped test: reason\"", name, line)
+		if !found || !ok || !upstream.MatchString(reason) || outcome != failed && outcome != skipped {
+			return nil, fmt.Errorf("%s: %q is not \"fails|skipped test: reason (apache/iceberg#number)\"", name, line)
 		}
 		excepted[test] = outcome
 	}
