@@ -258,11 +258,7 @@ func (b *batch) write(c *conn) error {
 		if s.seq <= b.w.head { // only read
 			continue
 		}
-		deleted := int64(0)
-		if s.deleted {
-			deleted = 1
-		}
-		if err := c.exec(sqlPutState, id, s.noun, s.row, s.seq, s.version, deleted, s.sum(id)); err != nil {
+		if err := s.put(c, id); err != nil {
 			return err
 		}
 	}

@@ -16,6 +16,7 @@
 //  7. What is read of the log bears the names that fields have now, whatever they were called when it was written; commands
 //     may use either.
 //  8. Queues, batches, open tenants, hook depth and kept idempotency keys are bounded by named limits.
+//  9. An import makes a tenant that answers as the exported one does, seqs, ids and timestamps included, or leaves nothing.
 //
 // It does not publish to the lake, does not answer queries, and knows no HTTP.
 package ingest

@@ -73,6 +73,7 @@ const (
 	sqlInsertLog  = "INSERT INTO log (" + logColumns + ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 	sqlPutState   = "INSERT OR REPLACE INTO state (id, noun, row, seq, version, deleted, crc) VALUES (?,?,?,?,?,?,?)"
 	sqlGetState   = "SELECT noun, row, seq, version, deleted, crc FROM state WHERE id = ?"
+	sqlLiveAfter  = "SELECT id, noun, seq FROM state WHERE id > ? AND deleted = 0 ORDER BY id LIMIT ?"
 	sqlPutClaim   = "INSERT OR REPLACE INTO claim (noun, field, value, id) VALUES (?,?,?,?)"
 	sqlDropClaim  = "DELETE FROM claim WHERE noun = ? AND field = ? AND value = ?"
 	sqlGetClaim   = "SELECT id FROM claim WHERE noun = ? AND field = ? AND value = ?"

@@ -40,6 +40,7 @@ type Config struct {
 	IdleClose      time.Duration    // 30 s without a call closes a published tenant
 	IdempotencyTTL time.Duration    // 24 h
 	VFS            string           // SQLite VFS, for fault injection; empty: the operating system's
+	Step           func(string)     // called with each of MoveSteps() as importing and erasing pass it; nil: nothing
 	Logger         *slog.Logger     // slog.Default()
 }
 
@@ -61,6 +62,9 @@ func (c *Config) defaults() error {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
+	}
+	if c.Step == nil {
+		c.Step = func(string) {}
 	}
 	for _, d := range []struct {
 		v   *int
@@ -103,6 +107,7 @@ type slot struct {
 	users   int       // guarded by Store.mu
 	used    time.Time // guarded by Store.mu: when users fell to 0
 	closing bool      // guarded by Store.mu
+	barred  error     // of a slot that keeps a tenant closed: what calls are answered
 }
 
 // Open readies the store and opens the tenants listed, those that may hold unpublished events. A tenant whose log cannot
@@ -112,6 +117,9 @@ func Open(ctx context.Context, cfg Config, sweep []string) (*Store, error) {
 		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Join(cfg.Dir, "tenants"), 0o755); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := os.RemoveAll(filepath.Join(cfg.Dir, stagingFolder)); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s := &Store{cfg: cfg, plans: map[string]*plan{}, slots: map[string]*slot{}}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync"
 	"time"
 
 	"headless.ly/catalog/problem"
@@ -32,10 +33,14 @@ func ValidTenant(name string) bool {
 	return true
 }
 
+func invalidTenant() error {
+	return problem.New(problem.InvalidTenant, "a tenant is named by 1 to 63 of a-z 0-9 . _ -, beginning with a letter or digit")
+}
+
 // acquire gives the tenant's slot, opening it if need be. The caller releases it.
 func (s *Store) acquire(ctx context.Context, tenant string) (*slot, error) {
 	if !ValidTenant(tenant) {
-		return nil, problem.New(problem.InvalidTenant, "a tenant is named by 1 to 63 of a-z 0-9 . _ -, beginning with a letter or digit")
+		return nil, invalidTenant()
 	}
 	for {
 		k, what, err := s.claimSlot(tenant)
@@ -78,6 +83,9 @@ func (s *Store) claimSlot(tenant string) (k *slot, what int, err error) {
 		return nil, 0, shuttingDown()
 	}
 	if k, ok := s.slots[tenant]; ok {
+		if k.barred != nil {
+			return nil, 0, k.barred
+		}
 		if k.closing {
 			return k, slotClosing, nil
 		}
@@ -98,6 +106,54 @@ func shuttingDown() error {
 	p := problem.New(problem.Unavailable, "the server is shutting down")
 	p.RetryAfter = time.Second
 	return p
+}
+
+// bar closes the tenant behind the calls already accepted, and keeps it closed until lift is called: calls are answered
+// Unavailable meanwhile, and nothing of the store touches its files. why continues "the tenant". lift may be called again.
+func (s *Store) bar(ctx context.Context, tenant, why string) (lift func(), err error) {
+	p := problem.New(problem.Unavailable, "the tenant %s", why)
+	p.RetryAfter = time.Second
+	k := &slot{ready: make(chan struct{}), gone: make(chan struct{}), closing: true, barred: p}
+	close(k.ready)
+	for {
+		before, err := s.replaceSlot(tenant, k)
+		if err != nil {
+			return nil, err
+		}
+		if before == nil {
+			break
+		}
+		select {
+		case <-before.gone:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return sync.OnceFunc(func() {
+		s.mu.Lock()
+		delete(s.slots, tenant)
+		s.mu.Unlock()
+		close(k.gone)
+	}), nil
+}
+
+// replaceSlot puts a barred slot in a tenant's place. If that is taken it gives the slot that has it, which is on its way out.
+func (s *Store) replaceSlot(tenant string, barred *slot) (before *slot, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, shuttingDown()
+	}
+	before = s.slots[tenant]
+	switch {
+	case before == nil:
+		s.slots[tenant] = barred
+	case before.barred != nil:
+		return nil, before.barred
+	case !before.closing:
+		s.closeAside(tenant, before)
+	}
+	return before, nil
 }
 
 // openSlot opens the writer of a new slot; one that fails leaves the store at once.
@@ -127,7 +183,7 @@ func (s *Store) release(k *slot) {
 // existing runs f with the tenant's writer; a tenant that does not exist is not made, and f not called.
 func (s *Store) existing(ctx context.Context, tenant string, f func(*writer) error) error {
 	if !ValidTenant(tenant) {
-		return problem.New(problem.InvalidTenant, "a tenant is named by 1 to 63 of a-z 0-9 . _ -, beginning with a letter or digit")
+		return invalidTenant()
 	}
 	s.mu.Lock()
 	_, open := s.slots[tenant]

@@ -431,6 +431,8 @@ func (w *writer) stop() error {
 	if w.log != nil {
 		err = errors.Join(err, w.log.close())
 	}
+	w.failed.Store(true)
+	w.feeds.advance() // those that are left find that there is nothing to read
 	return err
 }
 

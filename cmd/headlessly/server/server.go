@@ -71,15 +71,7 @@ type Server struct {
 
 // Open opens the data folder, makes it if it is not there, and serves it. ctx bounds the opening only.
 func Open(ctx context.Context, cfg Config) (*Server, error) {
-	if cfg.Addr == "" {
-		cfg.Addr = "127.0.0.1:8787"
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
-	}
-	if cfg.Clock == nil {
-		cfg.Clock = time.Now
-	}
+	cfg = cfg.withDefaults()
 	var err error
 	if cfg.Data, err = filepath.Abs(cfg.Data); err != nil {
 		return nil, fmt.Errorf("find data folder: %w", err)
@@ -96,30 +88,29 @@ func Open(ctx context.Context, cfg Config) (*Server, error) {
 	return s, nil
 }
 
+func (cfg Config) withDefaults() Config {
+	if cfg.Addr == "" {
+		cfg.Addr = "127.0.0.1:8787"
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	return cfg
+}
+
 // open opens part after part; what it opened before an error is in s.
 func (s *Server) open(ctx context.Context) error {
 	var err error
 	if s.listener, err = listen(ctx, s.cfg.Addr); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(s.cfg.Data, 0o700); err != nil {
-		return fmt.Errorf("make data folder: %w", err)
-	}
 	nouns := noun.Core()
-	s.lake, err = lakehouse.Open(ctx, lakehouse.Config{
-		Dir: s.cfg.Data, Nouns: nouns, Interval: s.cfg.Interval, Step: s.cfg.Step, Logger: s.cfg.Logger,
-		KeepFiles: s.cfg.Keep,
-	})
-	if err != nil {
-		return fmt.Errorf("open lake: %w", err)
-	}
-	if err := s.lake.MakeViews(ctx); err != nil {
-		return fmt.Errorf("make views: %w", err)
-	}
-	if err := s.openStore(ctx, nouns); err != nil {
+	if err := s.openData(ctx, nouns); err != nil {
 		return err
 	}
-	s.lake.Start(s.store)
 	secret, err := s.lake.Database().Secret(ctx, "cursor")
 	if err != nil {
 		return fmt.Errorf("read cursor secret: %w", err)
@@ -148,6 +139,29 @@ func (s *Server) open(ctx context.Context) error {
 	return nil
 }
 
+// openData opens the data folder, which it makes if it is not there, and starts publishing.
+func (s *Server) openData(ctx context.Context, nouns *noun.Registry) error {
+	if err := os.MkdirAll(s.cfg.Data, 0o700); err != nil {
+		return fmt.Errorf("make data folder: %w", err)
+	}
+	var err error
+	s.lake, err = lakehouse.Open(ctx, lakehouse.Config{
+		Dir: s.cfg.Data, Nouns: nouns, Interval: s.cfg.Interval, Step: s.cfg.Step, Logger: s.cfg.Logger,
+		KeepFiles: s.cfg.Keep,
+	})
+	if err != nil {
+		return fmt.Errorf("open lake: %w", err)
+	}
+	if err := s.lake.MakeViews(ctx); err != nil {
+		return fmt.Errorf("make views: %w", err)
+	}
+	if err := s.openStore(ctx, nouns); err != nil {
+		return err
+	}
+	s.lake.Start(s.store)
+	return nil
+}
+
 // openStore opens the writers, and the tenants that may hold what is not published.
 func (s *Server) openStore(ctx context.Context, nouns *noun.Registry) error {
 	db := s.lake.Database()
@@ -163,7 +177,7 @@ func (s *Server) openStore(ctx context.Context, nouns *noun.Registry) error {
 	}
 	s.store, err = ingest.Open(ctx, ingest.Config{
 		Dir: s.cfg.Data, Nouns: nouns, Registrar: db, Published: s.lake.Published,
-		Hooks: s.cfg.Hooks, Clock: s.cfg.Clock, Logger: s.cfg.Logger,
+		Hooks: s.cfg.Hooks, Clock: s.cfg.Clock, Step: s.cfg.Step, Logger: s.cfg.Logger,
 	}, sweep)
 	if err != nil {
 		return fmt.Errorf("open store: %w", err)
