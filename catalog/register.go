@@ -126,14 +126,9 @@ const fileColumns = "table_name, location, added, coalesce(removed, 0), coalesce
 func (c *Catalog) files(ctx context.Context, q string, args ...any) ([]Entry, error) {
 	var all []Entry
 	err := c.db.query(ctx, "select "+fileColumns+" from headlessly_files "+q, args, func(scan scanner) error {
-		var f Entry
-		var hash int64
-		if err := scan(&f.Table, &f.Location, &f.Added, &f.Removed, &f.Gone, &f.Bytes, &hash); err != nil {
+		f, err := scanEntry(scan, c.location)
+		if err != nil {
 			return err
-		}
-		f.Hash = uint64(hash)
-		if !strings.Contains(f.Location, ":") {
-			f.Location = c.location + "/" + f.Table + "/" + f.Location
 		}
 		all = append(all, f)
 		return nil

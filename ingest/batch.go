@@ -307,7 +307,10 @@ func (b *batch) merged() map[string]tally {
 func (c *conn) getKey(key string, oldest int64) (k keyed, ok bool, err error) {
 	err = c.query(sqlGetKey, func(v []driver.Value) error {
 		copy(k.hash[:], blob(v[0]))
-		k.seq, k.at = v[1].(int64), v[2].(int64)
+		var row values
+		if k.seq, k.at = row.int(v[1]), row.int(v[2]); row.odd {
+			return fmt.Errorf("idempotency key: %w", ErrCorrupt)
+		}
 		ok = k.at >= oldest
 		return errStop
 	}, key)

@@ -85,15 +85,40 @@ func (r *record) insert(c *conn) error {
 
 // scanRecord reads a row of logColumns, checks it, and gives its fields their present names.
 func (c *conn) scanRecord(v []driver.Value) (*record, error) {
-	r := &record{row: v[1].(int64), Event: lakehouse.Event{
-		Seq: v[0].(int64), Timestamp: v[2].(int64), ID: v[3].(string), Kind: v[4].(string), Type: v[5].(string), Entity: v[6].(string),
-		Target: v[7].(string), Verb: v[8].(string), Actor: v[9].(string), Version: v[10].(int64), Source: v[11].(string),
-		RequestID: v[12].(string), Cause: v[13].(string), Input: blob(v[14]), Changes: blob(v[15]), Before: blob(v[16]), Data: blob(v[17]),
-	}}
-	if r.sum() != v[18].(int64) {
-		return nil, fmt.Errorf("event %d: %w", r.Seq, ErrCorrupt)
+	r, err := readRecord(v)
+	if err != nil {
+		return nil, err
 	}
 	return r, c.today(r)
+}
+
+// readRecord reads a row of logColumns as it was written, and checks it.
+func readRecord(v []driver.Value) (*record, error) {
+	var row values
+	r := &record{row: row.int(v[1]), Event: lakehouse.Event{
+		Seq: row.int(v[0]), Timestamp: row.int(v[2]), ID: row.text(v[3]), Kind: row.text(v[4]), Type: row.text(v[5]), Entity: row.text(v[6]),
+		Target: row.text(v[7]), Verb: row.text(v[8]), Actor: row.text(v[9]), Version: row.int(v[10]), Source: row.text(v[11]),
+		RequestID: row.text(v[12]), Cause: row.text(v[13]), Input: blob(v[14]), Changes: blob(v[15]), Before: blob(v[16]), Data: blob(v[17]),
+	}}
+	if crc := row.int(v[18]); row.odd || r.sum() != crc {
+		return nil, fmt.Errorf("event %d: %w", r.Seq, ErrCorrupt)
+	}
+	return r, nil
+}
+
+// values reads columns of a row. A damaged file may hold values of other types than were written.
+type values struct{ odd bool }
+
+func (r *values) int(v driver.Value) int64 {
+	n, ok := v.(int64)
+	r.odd = r.odd || !ok
+	return n
+}
+
+func (r *values) text(v driver.Value) string {
+	s, ok := v.(string)
+	r.odd = r.odd || !ok
+	return s
 }
 
 func blob(v driver.Value) []byte {
@@ -104,26 +129,42 @@ func blob(v driver.Value) []byte {
 // getState reads an entity's state; nil where there is none.
 func (c *conn) getState(id string) (s *state, err error) {
 	err = c.query(sqlGetState, func(v []driver.Value) error {
-		s = &state{noun: v[0].(string), row: v[1].(int64), seq: v[2].(int64), version: v[3].(int64), deleted: v[4].(int64) != 0}
-		if s.sum(id) != v[5].(int64) {
-			return fmt.Errorf("state of %s: %w", id, ErrCorrupt)
+		if s, err = readState(id, v); err != nil {
+			return err
 		}
 		return errStop
 	}, id)
 	return s, err
 }
 
+// readState reads the columns noun, row, seq, version, deleted and crc of an entity's state, and checks them.
+func readState(id string, v []driver.Value) (*state, error) {
+	var row values
+	s := &state{noun: row.text(v[0]), row: row.int(v[1]), seq: row.int(v[2]), version: row.int(v[3]), deleted: row.int(v[4]) != 0}
+	if crc := row.int(v[5]); row.odd || s.sum(id) != crc {
+		return nil, fmt.Errorf("state of %s: %w", id, ErrCorrupt)
+	}
+	return s, nil
+}
+
 // getClaim finds who holds a unique value; empty where nobody does.
 func (c *conn) getClaim(k claim) (id string, err error) {
-	err = c.query(sqlGetClaim, func(v []driver.Value) error { id = v[0].(string); return errStop }, k.noun, k.field, k.value)
+	err = c.query(sqlGetClaim, func(v []driver.Value) error {
+		var row values
+		if id = row.text(v[0]); row.odd {
+			return fmt.Errorf("claim of %s.%s: %w", k.noun, k.field, ErrCorrupt)
+		}
+		return errStop
+	}, k.noun, k.field, k.value)
 	return id, err
 }
 
 // getData reads the document of an event, fields under their present names.
 func (c *conn) getData(seq int64) (data []byte, err error) {
 	err = c.query(sqlGetData, func(v []driver.Value) error {
+		var row values
 		data = blob(v[0])
-		if dataSum(data) != v[1].(int64)&^0xffffffff {
+		if crc := row.int(v[1]); row.odd || dataSum(data) != crc&^0xffffffff {
 			return fmt.Errorf("event %d: %w", seq, ErrCorrupt)
 		}
 		if data, err = c.todayData(data); err != nil {
@@ -150,6 +191,12 @@ func (c *conn) getRecord(query string, args ...any) (r *record, err error) {
 
 // getInt reads one integer; ok is false where there is no row.
 func (c *conn) getInt(query string, args ...any) (n int64, ok bool, err error) {
-	err = c.query(query, func(v []driver.Value) error { n, ok = v[0].(int64), true; return errStop }, args...)
+	err = c.query(query, func(v []driver.Value) error {
+		var row values
+		if n, ok = row.int(v[0]), true; row.odd {
+			return fmt.Errorf("a number: %w", ErrCorrupt)
+		}
+		return errStop
+	}, args...)
 	return n, ok, err
 }

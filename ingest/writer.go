@@ -146,12 +146,16 @@ func (w *writer) reopen() error {
 // summary reads the head and the tallies.
 func (c *conn) summary() (head, last int64, tallies map[string]tally, err error) {
 	tallies = map[string]tally{}
-	err = c.query(sqlGetHead, func(v []driverValue) error { head, last = v[0].(int64), v[1].(int64); return nil })
+	var row values
+	err = c.query(sqlGetHead, func(v []driverValue) error { head, last = row.int(v[0]), row.int(v[1]); return nil })
 	if err == nil {
 		err = c.query(sqlAllTallies, func(v []driverValue) error {
-			tallies[v[0].(string)] = tally{live: v[1].(int64), last: v[2].(int64)}
+			tallies[row.text(v[0])] = tally{live: row.int(v[1]), last: row.int(v[2])}
 			return nil
 		})
+	}
+	if err == nil && row.odd {
+		err = fmt.Errorf("head and tallies: %w", ErrCorrupt)
 	}
 	return head, last, tallies, err
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -25,12 +24,9 @@ func serveCommand() *cobra.Command {
 		Short: "Serve a data folder on a loopback address",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if data == "" {
-				cache, err := os.UserCacheDir()
-				if err != nil {
-					return fmt.Errorf("find a place for the data, or give --data: %w", err)
-				}
-				data = filepath.Join(cache, "headlessly", "data")
+			data, err := dataFolder(data)
+			if err != nil {
+				return err
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "data folder %s\n", data)
 			cfg := server.Config{Addr: addr, Data: data, Version: version()}
