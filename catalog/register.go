@@ -145,6 +145,15 @@ func (c *Catalog) Files(ctx context.Context, table string) ([]Entry, error) {
 	return c.files(ctx, "where table_name = ? and removed is null and gone is null order by location", table)
 }
 
+// File gives what the register says of one file of a table, by its location; false if it does not have it.
+func (c *Catalog) File(ctx context.Context, table, location string) (Entry, bool, error) {
+	all, err := c.files(ctx, "where table_name = ? and location = ?", table, below(c.location+"/"+table, location))
+	if err != nil || len(all) == 0 {
+		return Entry{}, false, err
+	}
+	return all[0], true, nil
+}
+
 // Gone lists files of all tables that nothing has named since a time, in milliseconds, or longer: those that went first, up
 // to a limit.
 func (c *Catalog) Gone(ctx context.Context, since int64, limit int) ([]Entry, error) {

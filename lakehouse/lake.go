@@ -101,16 +101,17 @@ func (c Config) workers() int { return max(8, 2*runtime.GOMAXPROCS(0)) }
 
 // Lake publishes the tenants' logs to Iceberg tables and says what is published. It is safe for concurrent use.
 type Lake struct {
-	cfg    Config
-	lock   *lock
-	locked time.Time // when the lock was taken, by the clock of the file system
-	db     *catalog.Database
-	cat    *catalog.Catalog
-	tables []*Table // events first
-	ledger *ledger
-	health *health
-	board  *board
-	mem    memory.Allocator
+	cfg     Config
+	lock    *lock
+	locked  time.Time // when the lock was taken, by the clock of the file system
+	db      *catalog.Database
+	cat     *catalog.Catalog
+	tables  []*Table // events first
+	ledger  *ledger
+	archive *archive
+	health  *health
+	board   *board
+	mem     memory.Allocator
 
 	mu         sync.Mutex  // guards the fields below
 	publisher  *publisher  // nil until Start
@@ -174,6 +175,7 @@ func (l *Lake) open(ctx context.Context) error {
 		return err
 	}
 	l.ledger = newLedger(tenants)
+	l.archive = newArchive(l.tables[0], l.cat, l.mem)
 	return nil
 }
 

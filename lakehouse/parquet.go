@@ -25,6 +25,7 @@ import (
 const (
 	rowGroupRows = 128 << 10 // rows of a row group: DuckDB reads one per thread
 	pageBytes    = 256 << 10 // raw bytes of a data page; below dictBytes, so that a dictionary column has a dictionary page
+	eventPage    = 64 << 10  // of events, which are read one by one as well
 	dictBytes    = 1 << 20   // a larger dictionary falls back to plain (ruling 19)
 	bloomFPP     = 0.01
 )
@@ -32,13 +33,17 @@ const (
 // writerProperties gives the seed's encodings (interfaces.md 9.2): text in dictionaries, numbers and times plain, booleans
 // RLE, JSON plain, indexed columns in dictionaries with a bloom filter that fits the rows.
 func (t *Table) writerProperties(rows int64, sorted string, mem memory.Allocator) *parquet.WriterProperties {
+	page := int64(pageBytes)
+	if t.Noun == nil {
+		page = eventPage
+	}
 	props := []parquet.WriterProperty{
 		parquet.WithAllocator(mem),
 		parquet.WithVersion(parquet.V2_6),
 		parquet.WithCompression(compress.Codecs.Zstd),
 		parquet.WithDictionaryDefault(false),
 		parquet.WithDictionaryPageSizeLimit(dictBytes),
-		parquet.WithDataPageSize(pageBytes),
+		parquet.WithDataPageSize(page),
 		parquet.WithMaxRowGroupLength(rowGroupRows),
 		parquet.WithPageIndexEnabled(true),
 		parquet.WithCreatedBy("headlessly"),
@@ -51,8 +56,8 @@ func (t *Table) writerProperties(rows int64, sorted string, mem memory.Allocator
 		switch c.Type {
 		case Boolean:
 			props = append(props, parquet.WithDictionaryFor(c.Name, false), parquet.WithEncodingFor(c.Name, parquet.Encodings.RLE))
-		case JSON: // bounds of documents would only make footers long
-			props = append(props, parquet.WithStatsFor(c.Name, false), parquet.WithPageIndexEnabledFor(c.Name, false))
+		case JSON: // bounds of documents would only make footers long; of events it is said where the pages are
+			props = append(props, parquet.WithStatsFor(c.Name, false), parquet.WithPageIndexEnabledFor(c.Name, t.Noun == nil))
 		}
 		if c.Bloom && c.Type != Boolean {
 			props = append(props, parquet.WithBloomFilterEnabledFor(c.Name, true), parquet.WithBloomFilterFPPFor(c.Name, bloomFPP),

@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/metadata"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	iceio "github.com/apache/iceberg-go/io"
 
@@ -28,6 +29,8 @@ const (
 type rowStream struct {
 	name   string
 	file   iceio.File
+	meta   *metadata.FileMetaData // nil: it is read from the file
+	groups []int                  // the row groups to read; nil: all
 	parent *file.Reader
 	reader pqarrow.RecordReader
 	place  []int // of each wanted column in a batch; -1: the file does not have it
@@ -50,7 +53,7 @@ func openStream(ctx context.Context, x *catalog.IO, name string, fields []int, r
 func (s *rowStream) open(ctx context.Context, fields []int, rows int, mem memory.Allocator) (err error) {
 	props := parquet.NewReaderProperties(mem)
 	props.BufferedStreamEnabled = true // pages, not whole column chunks
-	if s.parent, err = file.NewParquetReader(s.file, file.WithReadProps(props)); err != nil {
+	if s.parent, err = file.NewParquetReader(s.file, file.WithReadProps(props), file.WithMetadata(s.meta)); err != nil {
 		return err
 	}
 	fr, err := pqarrow.NewFileReader(s.parent, pqarrow.ArrowReadProperties{BatchSize: batchRows(s.parent, int64(rows))}, mem)
@@ -71,7 +74,7 @@ func (s *rowStream) open(ctx context.Context, fields []int, rows int, mem memory
 	for _, column := range columns { // a batch holds the columns in the file's order
 		s.place = append(s.place, slices.Index(present, column))
 	}
-	s.reader, err = fr.GetRecordReader(ctx, present, nil)
+	s.reader, err = fr.GetRecordReader(ctx, present, s.groups)
 	return err
 }
 
@@ -102,6 +105,14 @@ func (s *rowStream) next() ([]arrow.Array, int, error) {
 		}
 	}
 	return columns, int(batch.NumRows()), nil
+}
+
+// seek has the next rows begin with one, counted from the first of the row groups that are read.
+func (s *rowStream) seek(row int64) error {
+	if err := s.reader.SeekToRow(row); err != nil {
+		return fmt.Errorf("read %s: %w", filepath.Base(s.name), err)
+	}
+	return nil
 }
 
 func (s *rowStream) close() {
