@@ -118,6 +118,7 @@ type logStatus struct {
 	FlushedSeq int64   `json:"flushedSeq"`
 	LagSeconds float64 `json:"lagSeconds"`
 	SizeBytes  int64   `json:"sizeBytes"`
+	TrimmedSeq int64   `json:"trimmedSeq"` // events up to here have left the log; the lake has them
 	Queued     int     `json:"queued"`
 }
 
@@ -148,7 +149,7 @@ func status(r *request) error {
 		Tenant: r.tenant, Provider: "local", Initialized: head > 0, Entities: counts,
 		Log: logStatus{
 			Seq: head, FlushedSeq: published.Published, LagSeconds: published.Lag.Seconds(),
-			SizeBytes: writer.LogSize, Queued: writer.Queued,
+			SizeBytes: writer.LogSize, TrimmedSeq: writer.Trimmed, Queued: writer.Queued,
 		},
 		Maintenance: r.s.maintenance(),
 		Cache:       r.s.cache(),

@@ -262,6 +262,11 @@ func (c *change) restore() error {
 	target := (*lakehouse.Event)(nil)
 	if r != nil {
 		target = &r.Event
+	} else if c.before.row <= c.w.trimmed.Load() {
+		at := c.cmd.ToTime.UnixMilli()
+		if target, err = c.w.olderState(c.before.noun, c.before.id, c.before.row, c.cmd.ToVersion, at); err != nil {
+			return err
+		}
 	}
 	for _, p := range c.records { // versions written by this batch
 		if p.row == c.before.row && (p.Version == c.cmd.ToVersion || c.cmd.ToVersion == 0 && p.Timestamp <= c.cmd.ToTime.UnixMilli()) {

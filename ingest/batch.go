@@ -168,10 +168,17 @@ func (b *batch) record(seq int64) (*lakehouse.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r == nil {
-		return nil, fmt.Errorf("event %d is not in the log", seq)
+	if r != nil {
+		return &r.Event, nil
 	}
-	return &r.Event, nil
+	if seq > b.w.trimmed.Load() {
+		return nil, fmt.Errorf("event %d %w", seq, errNotInLog)
+	}
+	events, err := b.w.find(b.w.ctx, []int64{seq})
+	if err != nil {
+		return nil, err
+	}
+	return events[0], nil
 }
 
 // tick gives the timestamp of the next event: at, if the command is dated, else the clock's; never before the last one.

@@ -1,5 +1,8 @@
 // Package ingest is the write path: commands in, events out, durable before they are answered.
 //
+// Events that are old and published for good may leave the log (Config.KeepLog): an Older gives them from then on, and no caller
+// can tell.
+//
 // A Store holds one Writer per tenant in use. A Writer owns the tenant's log (a SQLite file, see FORMAT.md), takes the
 // commands that callers queue, runs each in turn against the state plus the batch so far, commits the batch in one
 // synchronous transaction and then answers all callers. A Hooks set holds Go functions that run before and after. A Feed
@@ -17,6 +20,8 @@
 //     may use either.
 //  8. Queues, batches, open tenants, hook depth and kept idempotency keys are bounded by named limits.
 //  9. An import makes a tenant that answers as the exported one does, seqs, ids and timestamps included, or leaves nothing.
+//  10. An event leaves the log only after the lake has given it back byte for byte; whatever a crash cuts short, each event can
+//     be read from one of the two, and only once. A log is bounded by its state and the events younger than Config.KeepLog.
 //
 // It does not publish to the lake, does not answer queries, and knows no HTTP.
 package ingest

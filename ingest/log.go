@@ -49,21 +49,18 @@ func (c *conn) eventIDs() (noun.EventIDs, error) {
 	return noun.EventIDs(offset), err
 }
 
-// eventSeq finds an event by its id; 0 if there is none.
-func (c *conn) eventSeq(id string) (int64, error) {
+// eventSeq reads from an id for which event it was made, and whether the log has it.
+func (c *conn) eventSeq(id string) (seq int64, found bool, err error) {
 	ids, err := c.eventIDs()
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	seq, ok := ids.Seq(id)
 	if !ok {
-		return 0, nil
+		return 0, false, nil
 	}
-	_, found, err := c.getInt(sqlGetEventID, seq, id)
-	if err != nil || !found {
-		return 0, err
-	}
-	return seq, nil
+	_, found, err = c.getInt(sqlGetEventID, seq, id)
+	return seq, found, err
 }
 
 // openLog opens an existing log for its writer and brings it to a known, durable state: what the write-ahead log holds
@@ -94,8 +91,8 @@ func (c *conn) checkFormat(tenant string) error {
 	if err != nil {
 		return err
 	}
-	if v != formatVersion {
-		return fmt.Errorf("log format %d; this program reads %d", v, formatVersion)
+	if v != formatVersion && v != trimmedVersion {
+		return fmt.Errorf("log format %d; this program reads %d and %d", v, formatVersion, trimmedVersion)
 	}
 	return nil
 }

@@ -20,9 +20,6 @@ var ErrNoLog = errors.New("no log")
 // ErrFormat is wrapped where a newer program has written a log.
 var ErrFormat = errors.New("log format")
 
-// newestFormat is the newest format of a log that can be read: 3 is that of a trimmed one.
-const newestFormat = 3
-
 // checkCacheKB is the page cache of a connection that reads a whole log out of its order.
 const checkCacheKB = 32 << 10
 
@@ -79,8 +76,8 @@ func (l *LogFile) open() error {
 		return err
 	}
 	v, found, err := l.c.getInt(sqlGetMeta, "format")
-	if err == nil && found && v > newestFormat {
-		return fmt.Errorf("%w: %d; this program reads %d", ErrFormat, v, newestFormat)
+	if err == nil && found && v > trimmedVersion {
+		return fmt.Errorf("%w: %d; this program reads %d", ErrFormat, v, trimmedVersion)
 	}
 	if err != nil && !isStorage(err) {
 		return err
@@ -204,12 +201,7 @@ func (l *LogFile) Event(seq int64) (*lakehouse.Event, error) {
 
 // Today gives the fields of an event the names that they have by now.
 func (l *LogFile) Today(e *lakehouse.Event) error {
-	r := record{Event: *e}
-	if err := (&conn{plans: l.plans}).today(&r); err != nil {
-		return err
-	}
-	*e = r.Event
-	return nil
+	return today(l.plans, e)
 }
 
 // Version gives the last event of an entity up to a seq, fields under their present names; nil where it has none.

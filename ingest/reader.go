@@ -116,22 +116,22 @@ func (r *readers) closeIdle() {
 	}
 }
 
-// pager walks a range in pages.
+// pager walks the log's part of a range in pages.
 type pager struct {
 	r           lakehouse.Range
 	row         int64 // of Target
 	after, upto int64 // what is left
 	left        int   // of Limit; 0: no limit
-	done        bool
+	done        bool  // Limit is reached
 }
 
-// next reads the next page.
-func (p *pager) next(c *conn) ([]*record, error) {
-	limit := pageRows
+// next reads the next page of what lies behind a seq.
+func (p *pager) next(c *conn, behind int64) ([]*record, error) {
+	limit, low := pageRows, max(p.after, behind)
 	if p.left > 0 {
 		limit = min(limit, p.left)
 	}
-	query, args := p.statement(limit)
+	query, args := p.statement(low, limit)
 	var page []*record
 	size := 0
 	err := c.query(query, func(v []driver.Value) error {
@@ -148,13 +148,13 @@ func (p *pager) next(c *conn) ([]*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.advance(page, limit, size >= pageBytes)
+	p.advance(page, low, len(page) < limit && size < pageBytes)
 	return page, nil
 }
 
 // statement chooses the index that fits the range.
-func (p *pager) statement(limit int) (string, []any) {
-	bounds := []any{p.after, p.upto, int64(limit)}
+func (p *pager) statement(low int64, limit int) (string, []any) {
+	bounds := []any{low, p.upto, int64(limit)}
 	pick := func(asc, desc string, first ...any) (string, []any) {
 		if p.r.Desc {
 			asc = desc
@@ -170,19 +170,20 @@ func (p *pager) statement(limit int) (string, []any) {
 	return pick(sqlScan, sqlScanDesc)
 }
 
-func (p *pager) advance(page []*record, limit int, cut bool) {
-	if len(page) == 0 || len(page) < limit && !cut {
-		p.done = true
-		return
-	}
-	if last := page[len(page)-1].Seq; p.r.Desc {
-		p.upto = last - 1
-	} else {
-		p.after = last
-	}
+// advance notes what a page has left of the range; last says that the log has no more of it behind low.
+func (p *pager) advance(page []*record, low int64, last bool) {
 	if p.left > 0 {
-		if p.left -= len(page); p.left <= 0 {
-			p.done = true
-		}
+		p.left -= len(page)
+		p.done = p.left == 0
+	}
+	switch {
+	case last && p.r.Desc:
+		p.upto = low
+	case last:
+		p.after = p.upto
+	case p.r.Desc:
+		p.upto = page[len(page)-1].Seq - 1
+	default:
+		p.after = page[len(page)-1].Seq
 	}
 }

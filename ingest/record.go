@@ -3,6 +3,7 @@ package ingest
 import (
 	"database/sql/driver"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 
@@ -23,6 +24,9 @@ type state struct {
 	version int64
 	deleted bool
 }
+
+// errNotInLog says that the log does not have an event: it never had it, or has let it go.
+var errNotInLog = errors.New("is not in the log")
 
 // ErrCorrupt is wrapped by every error about a row whose content does not match its checksum.
 var ErrCorrupt = fmt.Errorf("checksum mismatch")
@@ -89,7 +93,7 @@ func (c *conn) scanRecord(v []driver.Value) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r, c.today(r)
+	return r, today(c.plans, &r.Event)
 }
 
 // readRecord reads a row of logColumns as it was written, and checks it.
@@ -173,7 +177,7 @@ func (c *conn) getData(seq int64) (data []byte, err error) {
 		return errStop
 	}, seq)
 	if err == nil && data == nil {
-		err = fmt.Errorf("event %d is not in the log", seq)
+		err = fmt.Errorf("event %d %w", seq, errNotInLog)
 	}
 	return data, err
 }

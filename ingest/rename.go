@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"headless.ly/catalog/entity"
+	"headless.ly/lakehouse"
 )
 
 // The log holds documents as they were written; a field that was renamed since has its old name there. Whatever reads the log
@@ -21,8 +22,8 @@ type changed struct {
 }
 
 // today gives the fields of an event their present names.
-func (c *conn) today(r *record) (err error) {
-	p := c.plans[r.Entity]
+func today(plans map[string]*plan, r *lakehouse.Event) (err error) {
+	p := plans[r.Entity]
 	if p == nil || len(p.traces) == 0 {
 		return nil
 	}

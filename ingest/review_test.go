@@ -42,7 +42,7 @@ func faulty(t *testing.T, change func(*ingest.Config)) (*bench, *fault.Injector)
 }
 
 // soon fails the test if f does not end.
-func soon(t *testing.T, what string, f func()) {
+func soon(t testing.TB, what string, f func()) {
 	t.Helper()
 	done := make(chan struct{})
 	go func() { defer close(done); f() }()

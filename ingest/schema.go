@@ -3,6 +3,9 @@ package ingest
 // formatVersion is the log file's format; FORMAT.md describes it.
 const formatVersion = 2
 
+// trimmedVersion is the format of a log that has been trimmed: programs that know nothing of it must not read it.
+const trimmedVersion = 3
+
 // schema makes an empty log file.
 const schema = `
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -95,6 +98,10 @@ const (
 	// The last event of an entity at or below a seq, and the one with a version.
 	sqlEventAtSeq     = "SELECT " + logColumns + " FROM log WHERE row = ? AND seq <= ? ORDER BY seq DESC LIMIT 1"
 	sqlEventAtVersion = "SELECT " + logColumns + " FROM log WHERE row = ? AND version = ? LIMIT 1"
+
+	// Of the events in a stretch and what their entities stood on before, all but what states stand on.
+	sqlTrim = "DELETE FROM log WHERE row IN (SELECT row FROM log WHERE seq > ?1 AND seq <= ?2) AND seq <= ?2" +
+		" AND NOT EXISTS (SELECT 1 FROM state WHERE state.id = log.target AND state.seq = log.seq)"
 
 	sqlRenameClaims = "UPDATE OR IGNORE claim SET field = ? WHERE noun = ? AND field = ?"
 

@@ -39,6 +39,8 @@ type Config struct {
 	MaxOpen        int              // 2,000 tenants open at once; beyond, idle ones close, or calls are answered Unavailable
 	IdleClose      time.Duration    // 30 s without a call closes a published tenant
 	IdempotencyTTL time.Duration    // 24 h
+	Older          Older            // where events are read from that have left their log; nil: none leaves
+	KeepLog        time.Duration    // the age at which events leave their log; 0: never
 	VFS            string           // SQLite VFS, for fault injection; empty: the operating system's
 	Step           func(string)     // called with each of MoveSteps() as importing and erasing pass it; nil: nothing
 	Logger         *slog.Logger     // slog.Default()
@@ -129,6 +131,9 @@ func Open(ctx context.Context, cfg Config, sweep []string) (*Store, error) {
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	left := s.sweep(ctx, sweep, func(w *writer) { w.marked.Store(true) })
 	s.ended.Go(func() { s.tidy(left) })
+	if cfg.Older != nil && cfg.KeepLog > 0 {
+		s.ended.Go(s.trimAll)
+	}
 	return s, nil
 }
 
@@ -205,22 +210,24 @@ func (s *Store) SeqAt(ctx context.Context, tenant string, t time.Time) (seq int6
 			}
 			v = w.view.Load()
 		}
-		return w.read(func(c *conn) (err error) { seq, err = c.seqAt(v.head, t.UnixMilli()); return err })
+		seq, err = w.seqAt(ctx, v, t.UnixMilli())
+		return err
 	})
 	return seq, err
 }
 
-// seqAt searches the log, whose timestamps never fall, for the last event at or before ms.
-func (c *conn) seqAt(head, ms int64) (int64, error) {
+// seqAt searches the log behind a seq, where its timestamps never fall, for the last event at or before ms; that seq if there
+// is none.
+func (c *conn) seqAt(after, head, ms int64) (int64, error) {
 	var failed error
-	n := sort.Search(int(head), func(i int) bool {
-		at, ok, err := c.getInt(sqlGetTime, int64(i)+1)
+	n := sort.Search(int(head-after), func(i int) bool {
+		at, ok, err := c.getInt(sqlGetTime, after+int64(i)+1)
 		if err != nil || !ok {
 			failed = errors.Join(failed, err)
 		}
 		return at > ms
 	})
-	return int64(n), failed
+	return after + int64(n), failed
 }
 
 // Lookup finds an entity by its $id, or by the value of one of the noun's unique fields, deleted ones by $id only.
@@ -264,19 +271,7 @@ func (c *conn) lookup(p *plan, key string) (out lakehouse.Pointer, found bool, e
 
 // Documents gives the stored documents of these events, in the order asked. The bytes are the caller's.
 func (s *Store) Documents(ctx context.Context, tenant string, seqs []int64) (out [][]byte, err error) {
-	out = make([][]byte, 0, len(seqs))
-	err = s.existing(ctx, tenant, func(w *writer) error {
-		return w.read(func(c *conn) error {
-			for _, seq := range seqs {
-				data, err := c.getData(seq)
-				if err != nil {
-					return err
-				}
-				out = append(out, data)
-			}
-			return nil
-		})
-	})
+	err = s.existing(ctx, tenant, func(w *writer) (err error) { out, err = w.documents(ctx, seqs); return err })
 	if err == nil && len(out) != len(seqs) {
 		err = fmt.Errorf("documents of tenant %s, which does not exist", tenant)
 	}
@@ -301,7 +296,8 @@ func (s *Store) Counts(ctx context.Context, tenant string) (map[string]int64, er
 	return out, err
 }
 
-// Read calls yield with the events of a range in order of seq. It reads in short transactions and verifies checksums.
+// Read calls yield with the events of a range in its order. It reads in short transactions and verifies checksums; what has left
+// the log comes from the archive.
 // An error of yield ends it and is returned. Events are immutable and may be kept.
 func (s *Store) Read(ctx context.Context, tenant string, r lakehouse.Range, yield func(*lakehouse.Event) error) error {
 	return s.existing(ctx, tenant, func(w *writer) error { return w.scan(ctx, r, yield) })
@@ -309,9 +305,7 @@ func (s *Store) Read(ctx context.Context, tenant string, r lakehouse.Range, yiel
 
 // EventSeq gives the seq of the event with this evt_ id; 0 if there is none.
 func (s *Store) EventSeq(ctx context.Context, tenant, id string) (seq int64, err error) {
-	err = s.existing(ctx, tenant, func(w *writer) error {
-		return w.read(func(c *conn) (err error) { seq, err = c.eventSeq(id); return err })
-	})
+	err = s.existing(ctx, tenant, func(w *writer) (err error) { seq, err = w.eventSeq(ctx, id); return err })
 	return seq, err
 }
 
@@ -371,6 +365,7 @@ type TenantStatus struct {
 	Last    time.Time     // timestamp of the last event
 	Ahead   time.Duration // how far the last timestamp is ahead of the clock; alarming above a second
 	LogSize int64         // bytes of the log file
+	Trimmed int64         // events up to this seq have left the log, but for those that states stand on; of open tenants
 }
 
 // Status looks at a tenant without opening or creating it; Head and Last are known of open tenants only.
@@ -388,7 +383,7 @@ func (s *Store) Status(tenant string) TenantStatus {
 	}
 	if w := k.open(); w != nil {
 		v := w.view.Load()
-		out.Open, out.Head, out.Queued = true, v.head, len(w.queue)
+		out.Open, out.Head, out.Queued, out.Trimmed = true, v.head, len(w.queue), w.trimmed.Load()
 		if v.head > 0 {
 			out.Last = time.UnixMilli(v.last).UTC()
 			out.Ahead = max(0, out.Last.Sub(s.cfg.Clock()))

@@ -11,7 +11,6 @@ import (
 
 	"headless.ly/catalog/noun"
 	"headless.ly/catalog/problem"
-	"headless.ly/lakehouse"
 )
 
 const (
@@ -55,6 +54,7 @@ type writer struct {
 	tenant string
 	ctx    context.Context // ends with the store
 	queue  chan *call
+	chores chan *chore
 	quit   chan struct{} // closed: finish what is queued and stop
 	ended  chan struct{}
 
@@ -79,6 +79,11 @@ type writer struct {
 	checkpointer sync.WaitGroup
 	checkpointed atomic.Bool // a background checkpoint is running
 
+	// Events up to here are to be read from the archive; the log may have let them go. It is raised before they go.
+	trimmed  atomic.Int64
+	cut      atomic.Int64 // up to here they have: what the log's meta says
+	trimming sync.Mutex   // of one that trims
+
 	feeds feeds
 }
 
@@ -92,7 +97,7 @@ type published struct {
 // newWriter makes a tenant's writer and opens its log if it has one.
 func newWriter(ctx context.Context, cfg *Config, plans map[string]*plan, tenant string) (*writer, error) {
 	w := &writer{cfg: cfg, plans: plans, tenant: tenant, ctx: context.WithValue(ctx, turnKey{}, true),
-		queue: make(chan *call, cfg.QueueLength), quit: make(chan struct{}), ended: make(chan struct{}), tallies: map[string]tally{},
+		queue: make(chan *call, cfg.QueueLength), chores: make(chan *chore), quit: make(chan struct{}), ended: make(chan struct{}), tallies: map[string]tally{},
 		ids: noun.NewEventIDs()}
 	w.readers.open = func() (*conn, error) {
 		c, err := openConn(logFile(cfg.Dir, tenant), cfg.VFS, "rw", true)
@@ -131,11 +136,14 @@ func (w *writer) reopen() error {
 	head, last, tallies, err := c.summary()
 	floor, _, ferr := c.getInt(sqlGetMeta, "floor")
 	ids, ierr := c.eventIDs()
-	if err = errors.Join(rerr, err, ferr, ierr); err != nil {
+	trimmed, _, terr := c.getInt(sqlGetMeta, "trimmed")
+	if err = errors.Join(rerr, err, ferr, ierr, terr); err != nil {
 		return errors.Join(err, c.close())
 	}
 	w.log, w.head, w.last, w.tallies, w.broken, w.roomy = c, head, last, tallies, false, false
 	w.floor, w.ids = max(w.floor, floor), ids
+	w.trimmed.Store(max(w.trimmed.Load(), trimmed))
+	w.cut.Store(trimmed)
 	w.show()
 	w.exists.Store(true)
 	w.readers.reopen()
@@ -180,6 +188,9 @@ func (w *writer) run() {
 		select {
 		case c := <-w.queue:
 			w.serve(c)
+			w.rest()
+		case c := <-w.chores:
+			w.doChore(c)
 			w.rest()
 		case <-again:
 			if w.broken {
@@ -543,46 +554,4 @@ func (w *writer) read(f func(c *conn) error) error {
 		return unavailable()
 	}
 	return err
-}
-
-// scan reads a range in pages, each in its own short transaction.
-func (w *writer) scan(ctx context.Context, r lakehouse.Range, yield func(*lakehouse.Event) error) error {
-	upto := w.view.Load().head
-	if r.Upto > 0 {
-		upto = min(upto, r.Upto)
-	}
-	if upto <= r.After {
-		return w.readable()
-	}
-	row := int64(0)
-	if r.Target != "" {
-		if err := w.read(func(c *conn) error {
-			s, err := c.getState(r.Target)
-			if s != nil && (r.Noun == "" || s.noun == r.Noun) {
-				row = s.row
-			}
-			return err
-		}); err != nil || row == 0 {
-			return err
-		}
-	}
-	p := pager{r: r, row: row, after: r.After, upto: upto, left: r.Limit}
-	for {
-		var page []*record
-		err := w.read(func(c *conn) (err error) { page, err = p.next(c); return err })
-		if err != nil {
-			return fmt.Errorf("read log of %s: %w", w.tenant, err)
-		}
-		for _, rec := range page {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if err := yield(&rec.Event); err != nil {
-				return err
-			}
-		}
-		if p.done {
-			return nil
-		}
-	}
 }

@@ -27,9 +27,6 @@ const (
 	archiveIndexBytes  = 96 << 20 // where in a row group an entity's events are: 12 bytes an event
 )
 
-// ErrDamaged is wrapped where a file of the lake does not hold what was written.
-var ErrDamaged = errors.New("file is damaged")
-
 // archive reads the events of tenants from the events table: for tenants whose logs have let them go. What it gives is the log's,
 // byte for byte. It is safe for concurrent use.
 //
@@ -39,6 +36,7 @@ var ErrDamaged = errors.New("file is damaged")
 type archive struct {
 	table *Table
 	cat   *catalog.Catalog
+	files FS
 	mem   memory.Allocator
 
 	volumes *kept[[]volume] // by tenant: its files in the current snapshot when it was last looked at, in order of seq
@@ -52,8 +50,8 @@ type volume struct {
 	date arrow.Date32
 }
 
-func newArchive(t *Table, cat *catalog.Catalog, mem memory.Allocator) *archive {
-	return &archive{table: t, cat: cat, mem: mem, volumes: newKept[[]volume](archiveVolumeBytes),
+func newArchive(t *Table, cat *catalog.Catalog, files FS, mem memory.Allocator) *archive {
+	return &archive{table: t, cat: cat, files: files, mem: mem, volumes: newKept[[]volume](archiveVolumeBytes),
 		footers: newKept[*footer](archiveFooterBytes), indexes: newKept[*index](archiveIndexBytes)}
 }
 
@@ -252,7 +250,10 @@ func (a *archive) within(ctx context.Context, tenant string, seq int64, do func(
 		if i == len(all) || all[i].first > seq {
 			return fmt.Errorf("%w: event %d is not in the events table", ErrGap, seq)
 		}
-		if err = do(all[i]); again || !errors.Is(err, fs.ErrNotExist) {
+		if _, err = a.files.Stat(catalog.Path(all[i].location)); err == nil { // the tenant may be another one under the same name
+			err = do(all[i])
+		}
+		if again || !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		a.volumes.remove(tenant)

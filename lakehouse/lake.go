@@ -175,7 +175,7 @@ func (l *Lake) open(ctx context.Context) error {
 		return err
 	}
 	l.ledger = newLedger(tenants)
-	l.archive = newArchive(l.tables[0], l.cat, l.mem)
+	l.archive = newArchive(l.tables[0], l.cat, l.cfg.FS, l.mem)
 	return nil
 }
 

@@ -14,11 +14,15 @@ import (
 	"headless.ly/cmd/headlessly/server"
 )
 
+// keepLogDefault keeps the events of a month in the logs, where single ones are found fastest.
+const keepLogDefault = 30 * 24 * time.Hour
+
 // closeTimeout leaves a second of the ten that a stop may take.
 const closeTimeout = 9 * time.Second
 
 func serveCommand() *cobra.Command {
 	var addr, data string
+	var keepLog time.Duration
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve a data folder on a loopback address",
@@ -29,12 +33,13 @@ func serveCommand() *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "data folder %s\n", data)
-			cfg := server.Config{Addr: addr, Data: data, Version: version()}
+			cfg := server.Config{Addr: addr, Data: data, KeepLog: keepLog, Version: version()}
 			return serve(cmd.Context(), cfg, cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVar(&addr, "addr", environment("HEADLESSLY_ADDR", "127.0.0.1:8787"), "address to listen on (HEADLESSLY_ADDR)")
 	cmd.Flags().StringVar(&data, "data", os.Getenv("HEADLESSLY_DATA"), "data folder (HEADLESSLY_DATA; default: headlessly/data in the user's cache folder)")
+	cmd.Flags().DurationVar(&keepLog, "keep-log", keepLogDefault, "age at which events leave the tenants' logs and are read from the lake; 0: never")
 	return cmd
 }
 

@@ -37,8 +37,8 @@ var (
 const modelRun = 2000
 
 // TestModel runs random commands against the server and against a plain model, and compares what lists, counts, aggregates,
-// series, SQL and single reads say, now and as of random instants, while tables are published, compacted and folded, and the
-// server is restarted.
+// series, SQL and single reads say, now and as of random instants, while tables are published, compacted and folded, the log is
+// trimmed, and the server is restarted.
 func TestModel(t *testing.T) {
 	if *modelSeed != 0 {
 		newTrial(t, *modelSeed).run()
@@ -58,6 +58,7 @@ type trial struct {
 	random *rand.Rand
 	lakes  lakehouse.Config
 	engine query.EngineConfig
+	keep   time.Duration // events of this age may leave the log
 	now    time.Time
 
 	lake   *lakehouse.Lake
@@ -92,6 +93,8 @@ func newTrial(t *testing.T, seed uint64) *trial {
 		ReplaceRows: pickOf(random, 0, -1, 40), CompactFiles: pickOf(random, 2, 4), CompactRows: pickOf(random, 0, 100)}
 	m.engine = query.EngineConfig{Warehouse: filepath.Join(m.lakes.Dir, "warehouse"), TempDir: filepath.Join(m.lakes.Dir, "tmp"), Logger: quiet,
 		MaxTailRows: pickOf(random, 0, 30), MaxHistoryRows: pickOf(random, 0, 200), RebaseRows: pickOf(random, 0, 5)}
+	m.lakes.Now = func() time.Time { return m.now.AddDate(100, 0, 0) } // no table was made later, so days are tagged as they pass
+	m.keep = pickOf(random, time.Minute, 5*time.Hour)
 	m.open()
 	t.Cleanup(m.close)
 	return m
@@ -111,7 +114,7 @@ func (m *trial) open() {
 		m.Fatal(err)
 	}
 	m.store, err = ingest.Open(ctx, ingest.Config{Dir: m.lakes.Dir, Nouns: m.lakes.Nouns, Registrar: m.lake.Database(), Published: m.lake.Published,
-		Clock: clock, Logger: quiet}, sweep)
+		Clock: clock, Logger: quiet, Older: m.lake, KeepLog: m.keep}, sweep)
 	if err != nil {
 		m.Fatal(err)
 	}
@@ -143,9 +146,17 @@ func (m *trial) run() {
 		case n < 37:
 			m.close()
 			m.open()
+		case n < 47:
+			_, err := m.store.Trim(m.Context(), "acme")
+			m.must(err)
 		}
 		if i%*modelLook == *modelLook-1 {
 			m.look()
+		}
+		if i == modelRun-1 {
+			if upto := m.store.Status("acme").Trimmed; upto < m.seq/4 {
+				m.Errorf("the log was trimmed up to %d of %d", upto, m.seq)
+			}
 		}
 		if m.Failed() {
 			m.Fatalf("repeat it with -run 'TestModel$' -model.seed; command %d, seq %d, %+v", i, m.seq, m.engine)

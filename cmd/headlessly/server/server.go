@@ -31,6 +31,7 @@ type Config struct {
 	Prepare func(context.Context, *Server) error
 
 	Interval time.Duration    // 1 s between two publishings
+	KeepLog  time.Duration    // the age at which events leave the tenants' logs, to be read from the lake; 0: never
 	Keep     time.Duration    // 1 h for which files of the lake stay that nothing names any more
 	Step     func(string)     // called at each step of publishing and maintenance, for tests
 	Hooks    *ingest.Hooks    // none
@@ -178,6 +179,7 @@ func (s *Server) openStore(ctx context.Context, nouns *noun.Registry) error {
 	s.store, err = ingest.Open(ctx, ingest.Config{
 		Dir: s.cfg.Data, Nouns: nouns, Registrar: db, Published: s.lake.Published,
 		Hooks: s.cfg.Hooks, Clock: s.cfg.Clock, Step: s.cfg.Step, Logger: s.cfg.Logger,
+		Older: s.lake, KeepLog: s.cfg.KeepLog,
 	}, sweep)
 	if err != nil {
 		return fmt.Errorf("open store: %w", err)
