@@ -24,6 +24,7 @@
 //     that rewriting noun tables and maintenance take, snapshots and manifests of a table.
 //  9. Maintenance runs by itself beside publishing. It deletes nothing that metadata, a pinned view or somebody else's work
 //     may need: only files of ours that no snapshot has named for an hour, and what our dead processes left.
+//  10. Published events can be read back, by seq, entity or time, byte for byte as the log gave them.
 //
 // It does not write logs and answers no queries.
 package lakehouse
