@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,15 +56,23 @@ func (b *batch) run(cmd *Command, cause string, depth int) Result {
 	}
 	c := &change{batch: b, cmd: cmd, cause: cause, depth: depth}
 	e, err := c.do()
+	if errors.Is(err, errUnchanged) {
+		return Result{Unchanged: true}
+	}
 	if err != nil {
 		return Result{Err: err}
 	}
 	if cmd.IdempotencyKey != "" {
 		b.setKey(cmd.IdempotencyKey, keyed{hash: hash, seq: e.Seq, at: b.now})
 	}
-	c.after(e)
+	if !b.trial {
+		c.after(e)
+	}
 	return Result{Event: e}
 }
+
+// errUnchanged ends a command that would change nothing, and may.
+var errUnchanged = errors.New("nothing would change")
 
 // repeated looks whether the command's idempotency key was used before.
 func (b *batch) repeated(cmd *Command) (hash [32]byte, e *lakehouse.Event, err error) {
@@ -93,6 +102,9 @@ func (c *Command) hash() [32]byte {
 		strconv.FormatInt(c.ToVersion, 10), to.UTC().Format(time.RFC3339Nano), c.At.UTC().Format(time.RFC3339Nano)} {
 		b = append(append(b, s...), 0)
 	}
+	if c.Key != "" {
+		b = append(append(b, c.Key...), 0)
+	}
 	return sha256.Sum256(c.Body.Append(b))
 }
 
@@ -102,6 +114,9 @@ func (c *change) do() (*lakehouse.Event, error) {
 		if err := step(); err != nil {
 			return nil, c.about(err)
 		}
+	}
+	if c.cmd.Key != "" && c.before != nil && bytes.Equal(c.fields.Append(nil), c.before.doc.Fields().Append(nil)) {
+		return nil, errUnchanged
 	}
 	claims, err := c.claims()
 	if err != nil {
@@ -166,6 +181,9 @@ func (c *change) noVerb() error {
 
 // locate finds the entity a command is about, and its time.
 func (c *change) locate() (err error) {
+	if c.create && c.cmd.Key != "" {
+		return c.match()
+	}
 	if !c.create {
 		if err := c.find(); err != nil {
 			return err
@@ -185,6 +203,42 @@ func (c *change) locate() (err error) {
 		}
 	}
 	c.at, err = c.tick(c.cmd.At)
+	return err
+}
+
+// match looks for the entity that has the value of the key field already. If there is one, the command updates it.
+func (c *change) match() (err error) {
+	i := slices.IndexFunc(c.plan.uniques, func(f *noun.Field) bool { return f.Name == c.cmd.Key })
+	if i < 0 {
+		return refuse(problem.InvalidRequest, "key", "%s has no unique field %q", c.plan.noun.Name, c.cmd.Key)
+	}
+	field := c.plan.uniques[i]
+	value, _ := c.body.Get(field.Name)
+	if entity.IsNull(value) {
+		p := problem.New(problem.Validation, "%s failed validation", c.plan.noun.Name)
+		p.Details = []problem.Detail{{Field: field.Name, Message: "required"}}
+		return p
+	}
+	if c.at, err = c.tick(c.cmd.At); err != nil {
+		return err
+	}
+	stored, wrong := canonical(field, value)
+	if wrong != "" {
+		return nil // validation says so
+	}
+	text := uniqueText(entity.Object{{Name: field.Name, Value: stored}}, field.Name)
+	id, err := c.holder(claim{c.plan.noun.Name, field.Name, text})
+	if err != nil || id == "" {
+		return err
+	}
+	if !c.plan.noun.Can("update") {
+		return problem.New(problem.MethodNotAllowed, "%s does not allow update", c.plan.noun.Name)
+	}
+	c.before, err = c.load(id)
+	if err == nil && c.before == nil {
+		err = fmt.Errorf("%s %q is held by %s, which is not there", c.plan.noun.Name, text, id)
+	}
+	c.create, c.name = false, string(OpUpdate)
 	return err
 }
 
@@ -470,7 +524,7 @@ func (c *change) eventType() string {
 	switch {
 	case c.verb != nil:
 		return c.plan.noun.Name + "." + c.verb.Declared
-	case c.cmd.Op == OpCreate:
+	case c.create:
 		return c.plan.noun.Name + ".Created"
 	case c.cmd.Op == OpDelete:
 		return c.plan.noun.Name + ".Deleted"

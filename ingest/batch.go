@@ -1,9 +1,12 @@
 package ingest
 
 import (
+	"cmp"
 	"database/sql/driver"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"headless.ly/catalog/entity"
@@ -13,6 +16,11 @@ import (
 
 // claim is a unique value: at most one live entity of a noun holds it.
 type claim struct{ noun, field, value string }
+
+// compare orders claims as the file does.
+func (k claim) compare(other claim) int {
+	return cmp.Or(strings.Compare(k.noun, other.noun), strings.Compare(k.field, other.field), strings.Compare(k.value, other.value))
+}
 
 // subject is an entity as a batch sees it.
 type subject struct {
@@ -42,12 +50,13 @@ type tally struct{ live, last int64 }
 // batch is the overlay of one commit: what its commands have done so far, seen by the commands behind them and by nobody
 // else (correctness 3). Nothing of it touches the file before commit.
 type batch struct {
-	w    *writer
-	now  int64 // milliseconds; one reading of the clock a batch, not before last
-	head int64 // seq of the last event, committed or in the batch
-	last int64 // no event may bear an earlier timestamp: the last event's, or what SeqAt has promised
-	slow bool  // a hook took long: commit now
-	size int   // bytes of the events' documents
+	w     *writer
+	now   int64 // milliseconds; one reading of the clock a batch, not before last
+	head  int64 // seq of the last event, committed or in the batch
+	last  int64 // no event may bear an earlier timestamp: the last event's, or what SeqAt has promised
+	slow  bool  // a hook took long: commit now
+	trial bool  // it is never committed
+	size  int   // bytes of the events' documents
 
 	records  []*record
 	subjects map[string]*subject // by id: changed in the batch, or read
@@ -261,7 +270,9 @@ func (b *batch) write(c *conn) error {
 			return err
 		}
 	}
-	for id, s := range b.subjects {
+	// In the order of the file's trees: each page is touched once, and one that leaves the cache is not needed again.
+	for _, id := range slices.Sorted(maps.Keys(b.subjects)) {
+		s := b.subjects[id]
 		if s.seq <= b.w.head { // only read
 			continue
 		}
@@ -269,8 +280,9 @@ func (b *batch) write(c *conn) error {
 			return err
 		}
 	}
-	for k, id := range b.claims {
+	for _, k := range slices.SortedFunc(maps.Keys(b.claims), claim.compare) {
 		var err error
+		id := b.claims[k]
 		if id == "" {
 			err = c.exec(sqlDropClaim, k.noun, k.field, k.value)
 		} else {

@@ -28,6 +28,9 @@ type Command struct {
 	ID   string
 	Verb string        // OpVerb: the imperative, in any casing
 	Body entity.Object // members; $ names are ignored; nil is the empty object
+	// Key names a unique field of the noun, which the Body of the create must hold. Where an entity has its value already, the
+	// command updates that one instead, and writes nothing if it is as the Body says.
+	Key string
 
 	IfVersion int64 // refuse with PreconditionFailed unless the entity stands at this version; 0: any
 	// IdempotencyKey makes a repetition of the same command within Config.IdempotencyTTL answer the first one's event.
@@ -49,7 +52,8 @@ type Command struct {
 
 // Result is the answer to one Command: an event, or why there is none.
 type Result struct {
-	Event    *lakehouse.Event // shared and immutable
-	Replayed bool             // the event was written by an earlier command with the same idempotency key
-	Err      error            // usually a *problem.Problem
+	Event     *lakehouse.Event // shared and immutable
+	Replayed  bool             // the event was written by an earlier command with the same idempotency key
+	Unchanged bool             // Command.Key: the entity is as the command would have it; there is no event
+	Err       error            // usually a *problem.Problem
 }

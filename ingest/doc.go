@@ -11,10 +11,12 @@
 // Promises:
 //  1. A command answered with an event is on disk, and is in every later read of the log.
 //  2. Commands of one tenant take effect one at a time, in seq order; seq has no gaps, timestamps never fall.
-//  3. A command answered with a definite refusal leaves nothing behind: no event, no version, no id, no unique value.
+//  3. A command answered with a definite refusal leaves nothing behind: no event, no version, no id, no unique value;
+//     nor does Try.
 //  4. A commit whose outcome cannot be known is answered with problem.OutcomeUnknown; the tenant is reopened and its log
 //     is read again before anything else of it is served.
 //  5. Every change raises the entity's version by one and is exactly one event; replaying the log gives the state.
+//     A create with Command.Key makes one entity of a key's value, however often it is repeated.
 //  6. One bad command of a batch fails alone; one failing tenant fails alone.
 //  7. What is read of the log bears the names that fields have now, whatever they were called when it was written; commands
 //     may use either.

@@ -157,6 +157,16 @@ func (s *Store) sweep(ctx context.Context, tenants []string, opened func(*writer
 // commands than MaxBatch are queued one batch after another; after an error the results of earlier batches are given.
 // The first successful write makes the tenant.
 func (s *Store) Do(ctx context.Context, tenant string, cmds []Command) ([]Result, error) {
+	return s.do(ctx, tenant, cmds, false)
+}
+
+// Try answers commands as Do would now, and writes nothing: what its results tell of has not happened, and the next call may
+// be told the same ids and seqs. Up to MaxBatch commands see each other's effects. After-hooks, which refuse nothing, do not run.
+func (s *Store) Try(ctx context.Context, tenant string, cmds []Command) ([]Result, error) {
+	return s.do(ctx, tenant, cmds, true)
+}
+
+func (s *Store) do(ctx context.Context, tenant string, cmds []Command, try bool) ([]Result, error) {
 	k, err := s.acquire(ctx, tenant)
 	if err != nil {
 		return nil, err
@@ -165,7 +175,7 @@ func (s *Store) Do(ctx context.Context, tenant string, cmds []Command) ([]Result
 	var out []Result
 	for {
 		n := min(len(cmds), s.cfg.MaxBatch)
-		c := &call{cmds: cmds[:n], results: make([]Result, 0, n)}
+		c := &call{cmds: cmds[:n], results: make([]Result, 0, n), try: try}
 		if err := k.w.submit(ctx, c); err != nil {
 			return append(out, c.results...), err
 		}

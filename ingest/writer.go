@@ -41,6 +41,7 @@ type call struct {
 	stake   bool      // the batch held something when the call's commands had run: they have written it, or seen it
 	at      time.Time // fixSeq: no later event may bear a timestamp at or before this
 	fix     bool
+	try     bool  // run the commands and forget what they did
 	head    int64 // answer to a question: the head when its turn came
 	err     error
 	done    chan struct{}
@@ -250,6 +251,10 @@ func (w *writer) gather(b *batch, first *call) []*call {
 
 // execute runs a call's commands on the batch, until that is due.
 func (w *writer) execute(b *batch, c *call) {
+	if c.try {
+		w.tryOut(c)
+		return
+	}
 	for i := len(c.results); i < len(c.cmds) && !b.due(); i++ {
 		c.results = append(c.results, b.run(&c.cmds[i], "", 0))
 	}
@@ -258,6 +263,17 @@ func (w *writer) execute(b *batch, c *call) {
 		w.floor = max(w.floor, c.at.UnixMilli()+1)
 		b.last = max(b.last, w.floor)
 		b.now = max(b.now, b.last)
+	}
+}
+
+// tryOut runs a call's commands on batches that nobody else sees and that are dropped.
+func (w *writer) tryOut(c *call) {
+	for len(c.results) < len(c.cmds) {
+		b := newBatch(w)
+		b.trial = true
+		for len(c.results) < len(c.cmds) && !b.due() {
+			c.results = append(c.results, b.run(&c.cmds[len(c.results)], "", 0))
+		}
 	}
 }
 
