@@ -41,13 +41,18 @@ type database struct {
 	shelves map[*schema]*shelf                 // guarded by mu; nil: bases are not kept
 
 	foreign *semaphore.Weighted // the tenant's own statements: one at a time
+	exports *semaphore.Weighted // the tenant's exports: they leave connections to reads
 
 	members map[string]*database // of the operators' database, guarded by mu: what is fed from each tenant's log
 }
 
+// maxTenantExports bounds the exports of a tenant that run at once.
+const maxTenantExports = 2
+
 func newDatabase(e *Engine, tenant string) *database {
 	d := &database{engine: e, tenant: tenant, rows: new(atomic.Int64), feeds: map[feedKey]*feed{},
-		defined: map[*engine.Conn]map[string]string{}, shelves: map[*schema]*shelf{}, foreign: semaphore.NewWeighted(1)}
+		defined: map[*engine.Conn]map[string]string{}, shelves: map[*schema]*shelf{}, foreign: semaphore.NewWeighted(1),
+		exports: semaphore.NewWeighted(maxTenantExports)}
 	if e.cfg.TempDir != "" { // of its own: DuckDB's names are the same in every database
 		d.temp = filepath.Join(e.cfg.TempDir, "duckdb-"+strconv.FormatInt(e.opened.Add(1), 10))
 	}

@@ -39,6 +39,7 @@ type EngineConfig struct {
 	Connections    int                          // 4 per database
 	MaxRunning     int                          // 2 per core, at least 4: queries at once
 	MaxForeign     int                          // 1 per core, at least 2: statements of tenants at once, of each tenant one
+	MaxExports     int                          // 4 at once, of each tenant 2
 	QueueTimeout   time.Duration                // 5 s to wait for a turn
 	QueryTimeout   time.Duration                // 10 s for one query
 	MaxTailRows    int                          // 50,000: a longer tail keeps only the latest version of each entity
@@ -71,6 +72,7 @@ func (c *EngineConfig) defaults() {
 	set(&c.Connections, 4)
 	set(&c.MaxRunning, max(4, 2*runtime.GOMAXPROCS(0)))
 	set(&c.MaxForeign, max(2, runtime.GOMAXPROCS(0)))
+	set(&c.MaxExports, 4)
 	setTime(&c.QueueTimeout, 5*time.Second)
 	setTime(&c.QueryTimeout, 10*time.Second)
 	set(&c.MaxTailRows, 50_000)
@@ -89,6 +91,7 @@ type Engine struct {
 	known   *known
 	running *semaphore.Weighted // statements of ours
 	foreign *semaphore.Weighted // statements of tenants
+	exports *semaphore.Weighted // which last as long as their readers take
 	feeding *semaphore.Weighted // reads of logs into tables
 	loading *semaphore.Weighted // decoding of files into tables: one at a time, beside the reads
 	bases   *bases
@@ -127,6 +130,7 @@ func openEngine(cfg EngineConfig, log Log, all schemas, words vocabulary) (*Engi
 		known:   newKnown(),
 		foreign: semaphore.NewWeighted(int64(cfg.MaxForeign)),
 		running: semaphore.NewWeighted(int64(cfg.MaxRunning)),
+		exports: semaphore.NewWeighted(int64(cfg.MaxExports)),
 		feeding: semaphore.NewWeighted(int64(cfg.MaxRunning)),
 		loading: semaphore.NewWeighted(1),
 		bases:   newBases(int64(cfg.CacheMB) << 20),

@@ -12,11 +12,12 @@ import (
 type table struct {
 	w       io.Writer
 	columns []duck.Column
+	plain   bool // texts that spreadsheets would take for formulas are marked as texts
 	buf     []byte
 }
 
-func newTable(w io.Writer, columns []duck.Column) (Encoder, error) {
-	t := &table{w: w, columns: columns}
+func newTable(f Format, w io.Writer, columns []duck.Column) (Encoder, error) {
+	t := &table{w: w, columns: columns, plain: f == Spreadsheet}
 	for i, c := range columns {
 		if i > 0 {
 			t.buf = append(t.buf, ',')
@@ -34,6 +35,10 @@ func (t *table) Rows(chunk *duck.Chunk, n int) error {
 			if i > 0 {
 				b = append(b, ',')
 			}
+			if t.plain && t.columns[i].Type == duck.Varchar && isFormula(&chunk.Columns[i], row) {
+				b = appendCell(b, append([]byte{'\''}, chunk.Columns[i].Text(row)...))
+				continue
+			}
 			b = appendField(b, &t.columns[i], &chunk.Columns[i], row)
 		}
 		b = append(b, "\r\n"...)
@@ -46,6 +51,15 @@ func (t *table) Rows(chunk *duck.Chunk, n int) error {
 func (t *table) Close(Summary) error {
 	_, err := t.w.Write(t.buf)
 	return err
+}
+
+// isFormula says whether a spreadsheet would compute a text.
+func isFormula(v *duck.Vector, row int) bool {
+	if v.Null(row) {
+		return false
+	}
+	text := v.Text(row)
+	return len(text) > 0 && bytes.IndexByte([]byte("=+-@"), text[0]) >= 0
 }
 
 // appendField appends a value as a cell.

@@ -19,11 +19,12 @@ const (
 	CSV
 	Arrow
 	Parquet
+	Spreadsheet // CSV in which a text that begins with = + - @ has a ' in front, so that no spreadsheet computes it
 )
 
 // contentTypes are by format.
 var contentTypes = [...]string{"application/json", "application/json", "application/x-ndjson", "text/csv; charset=utf-8",
-	"application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"}
+	"application/vnd.apache.arrow.stream", "application/vnd.apache.parquet", "text/csv; charset=utf-8"}
 
 // ContentType is what an answer in the format calls itself.
 func (f Format) ContentType() string { return contentTypes[f] }
@@ -78,8 +79,8 @@ func New(f Format, w io.Writer, columns []duck.Column) (Encoder, error) {
 	switch f {
 	case Objects, NDJSON:
 		return newObjects(f, w, columns)
-	case CSV:
-		return newTable(w, columns)
+	case CSV, Spreadsheet:
+		return newTable(f, w, columns)
 	case Arrow, Parquet:
 		return newColumnar(f, w, columns)
 	}
