@@ -37,18 +37,9 @@ func parseObject(body []byte) (entity.Object, error) {
 		return nil, problem.New(problem.InvalidBody, "the body is not a JSON object")
 	}
 	if err != nil {
-		return nil, problem.New(problem.InvalidBody, "the body is not valid JSON: %s", syntax(err))
+		return nil, problem.New(problem.InvalidBody, "the body is not valid JSON: %s", entity.Syntax(err))
 	}
 	return o, nil
-}
-
-// syntax is what a JSON parser says, without where in our code it says so.
-func syntax(err error) string {
-	text := err.Error()
-	if _, said, ok := strings.Cut(text, "jsontext: "); ok {
-		return said
-	}
-	return strings.TrimPrefix(text, "parse object: ")
 }
 
 // jsonBody reads the whole body, which must call itself JSON, or nothing if it is empty.

@@ -1,88 +1,113 @@
 package api
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"headless.ly/catalog/entity"
-	"headless.ly/catalog/noun"
+	"headless.ly/api/imports"
+	"headless.ly/api/rows"
 	"headless.ly/catalog/problem"
-	"headless.ly/ingest"
 )
 
-const (
-	// maxImportDetails bounds the list of bad rows in the answer to an import; all of them are counted.
-	maxImportDetails = 10_000
-	// importPatience is how long a group of rows waits for room in the tenant's queue.
-	importPatience = 30 * time.Second
-	// importStep is how long as many rows as a group holds may take to arrive and be written.
-	importStep = 2 * time.Minute
-)
+// importStep is how long a part of an import's body may take to arrive, or a group of rows to be written: what the server allows
+// a whole request is too little for an import.
+const importStep = 2 * time.Minute
 
-// imported is the answer to an import (interfaces.md 2.12).
+// imported is the answer to an import, and the end of what a job tells (interfaces.md 2.12).
 type imported struct {
-	Success  bool     `json:"success"`
-	Imported int      `json:"imported"`
-	Replayed int      `json:"replayed,omitempty"` // of those imported: by an earlier call with the same Idempotency-Key
-	Errors   int      `json:"errors"`
-	Details  []badRow `json:"details"`
-	LeftOut  int      `json:"detailsLeftOut,omitempty"`
+	Success   bool             `json:"success"`
+	Imported  int              `json:"imported"`
+	Updated   int              `json:"updated,omitempty"`   // of those imported: the key's value was there, and the row has changed it
+	Unchanged int              `json:"unchanged,omitempty"` // of those imported: the key's value was there, as the row has it
+	Replayed  int              `json:"replayed,omitempty"`  // of those imported: by an earlier call with the same Idempotency-Key
+	Errors    int              `json:"errors"`
+	Details   []imports.BadRow `json:"details"`
+	LeftOut   int              `json:"detailsLeftOut,omitempty"`
+	DryRun    bool             `json:"dryRun,omitempty"`
 }
 
-// badRow says why a row was not imported. Rows count from 1.
-type badRow struct {
-	Row   int          `json:"row"`
-	Error string       `json:"error"`
-	Code  problem.Code `json:"code"`
-	Field string       `json:"field,omitempty"`
+func newImported(o imports.Order, r imports.Report) imported {
+	return imported{
+		Success: !r.Broken, Imported: r.Imported, Updated: r.Updated, Unchanged: r.Unchanged, Replayed: r.Replayed,
+		Errors: r.Errors, Details: r.Details, LeftOut: r.LeftOut, DryRun: o.Try,
+	}
 }
 
-// importer sends the rows of one import to the store, a group at a time.
-type importer struct {
-	r          *request
-	rows       rows
-	preserve   bool   // keep the $id of each row
-	key        string // Idempotency-Key; each row has its own, made of it
-	row        int
-	group      []ingest.Command
-	numbers    []int // the row of each command of the group
-	answer     imported
-	controller *http.ResponseController
+// started is the answer to an import that has become a job.
+type started struct {
+	Job    string         `json:"job"`
+	Status imports.Status `json:"status"`
 }
 
-// importRows: POST /~tenant/import/{noun}, a JSON array, NDJSON or CSV with a header. Good rows are kept whatever becomes
-// of the others. Any number of rows is taken in one request; nothing but a group is held.
+// importRows: POST /~tenant/import/{noun}, a JSON array, NDJSON, CSV with a header or Parquet. The body is received as a whole
+// before its first row is read: one that breaks off imports nothing. A few rows are imported at once, a larger file by a job.
 func importRows(r *request) error {
 	if err := r.can("create"); err != nil {
 		return err
 	}
-	v, err := r.values()
+	o, err := r.importOrder()
 	if err != nil {
 		return err
 	}
-	in := &importer{r: r, controller: http.NewResponseController(r.c.Writer)}
-	in.answer.Success, in.answer.Details = true, []badRow{}
-	if in.preserve, err = flag("preserveIds", v.Get("preserveIds")); err != nil {
+	controller := http.NewResponseController(r.c.Writer)
+	extend := func() {
+		soon := time.Now().Add(importStep)
+		_ = controller.SetReadDeadline(soon) // a connection that has no deadlines needs none
+		_ = controller.SetWriteDeadline(soon)
+	}
+	file, err := r.s.imports.Receive(r.c.Request.Body, extend)
+	if err != nil {
 		return err
 	}
-	if in.key, err = r.idempotencyKey(); err != nil {
+	defer file.Close() // what it leaves is removed at the next start
+	large, err := r.s.imports.Large(o, file)
+	if err != nil {
 		return err
 	}
-	if in.rows, err = r.rows(); err != nil {
+	if large {
+		job, err := r.s.imports.Start(o, file)
+		if err != nil {
+			return err
+		}
+		r.c.Writer.Header().Set("Location", jobPath(job))
+		return r.sendJSON(http.StatusAccepted, started{Job: job.ID, Status: job.Status})
+	}
+	report, err := r.s.imports.Run(r.c.Request.Context(), o, file, extend)
+	if err != nil {
 		return err
 	}
-	if err := in.run(); err != nil {
-		return in.stopped(err)
+	return r.sendJSON(http.StatusOK, newImported(o, report))
+}
+
+// importOrder reads what an import is asked.
+func (r *request) importOrder() (o imports.Order, err error) {
+	v, err := r.values()
+	if err != nil {
+		return o, err
 	}
-	slices.SortStableFunc(in.answer.Details, func(a, b badRow) int { return a.Row - b.Row })
-	return r.sendJSON(http.StatusOK, in.answer)
+	o = imports.Order{Tenant: r.tenant, Noun: r.noun.Name, Key: v.Get("key"), RequestID: r.requestID}
+	if o.PreserveIDs, err = flag("preserveIds", v.Get("preserveIds")); err != nil {
+		return o, err
+	}
+	if o.Try, err = flag("dryRun", v.Get("dryRun")); err != nil {
+		return o, err
+	}
+	if o.IdempotencyKey, err = r.idempotencyKey(); err != nil {
+		return o, err
+	}
+	if coding := r.header("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return o, problem.New(problem.UnsupportedMediaType, "the body is encoded as %q; send it as it is", cut(coding))
+	}
+	format, ok := rows.FormatOf(mediaType(r.header("Content-Type")))
+	if !ok {
+		return o, problem.New(problem.UnsupportedMediaType, "an import is application/json (an array), application/x-ndjson, text/csv or "+
+			"application/vnd.apache.parquet, not %q", cut(r.header("Content-Type")))
+	}
+	o.Format = format
+	return o, nil
 }
 
 func flag(name, text string) (bool, error) {
@@ -98,152 +123,86 @@ func flag(name, text string) (bool, error) {
 	return on, nil
 }
 
-// run reads all rows. An error means that nothing was imported, or that a group of rows could not be written.
-func (in *importer) run() error {
-	for {
-		if in.row%in.r.s.cfg.ImportGroup == 0 {
-			in.extend()
-		}
-		body, err := in.rows.next()
-		if err == io.EOF {
-			return in.flush()
-		}
-		in.row++
-		var bad *badRowError
-		switch {
-		case errors.As(err, &bad):
-			in.refuse(in.row, bad.err)
-		case err != nil:
-			return in.brokenOff(err)
-		default:
-			in.add(body)
-		}
-		if len(in.group) == in.r.s.cfg.ImportGroup {
-			if err := in.flush(); err != nil {
-				return err
-			}
-		}
-	}
+// jobAnswer is a job as it is told. While it runs the refused rows are counted; when it has ended they are listed.
+type jobAnswer struct {
+	started
+	Kind     string  `json:"kind"` // import
+	Type     string  `json:"type"`
+	Rows     int     `json:"rows"`     // read
+	Bytes    int64   `json:"bytes"`    // of the file
+	Progress float64 `json:"progress"` // 0 to 1
+
+	RowsPerSecond float64 `json:"rowsPerSecond,omitempty"` // lately
+	SecondsLeft   float64 `json:"secondsLeft,omitempty"`   // at this rate
+
+	imported
+	Failure *failure `json:"failure,omitempty"` // why it failed, or does not go on at the moment
+
+	CreatedAt  time.Time  `json:"createdAt"`
+	StartedAt  *time.Time `json:"startedAt,omitempty"`
+	FinishedAt *time.Time `json:"finishedAt,omitempty"`
 }
 
-// brokenOff ends an import whose rows cannot be read any further. Behind good rows that is an answer, not a failure: they
-// stay, and what was not read begins at the last row told.
-func (in *importer) brokenOff(err error) error {
-	if in.row == 1 {
-		return err
-	}
-	in.refuse(in.row, err)
-	in.answer.Success = false
-	return in.flush()
+func jobPath(job imports.Job) string {
+	return fmt.Sprintf("/~%s/jobs/%s", job.Order.Tenant, job.ID)
 }
 
-func (in *importer) add(body entity.Object) {
-	cmd := ingest.Command{Op: ingest.OpCreate, Noun: in.r.noun.Name, Body: body, Source: "import", RequestID: in.r.requestID}
-	if id, given := body.Get("$id"); given && in.preserve {
-		cmd.PreserveID = entity.Unquote(id)
-		if !in.fits(cmd.PreserveID) {
-			in.refuse(in.row, problem.New(problem.InvalidID, "$id %s is no id of a %s", cut(string(id)), in.r.noun.Name))
-			return
-		}
+// tellJob describes a job; brief: without the list of refused rows.
+func (r *request) tellJob(job imports.Job, brief bool) jobAnswer {
+	a := jobAnswer{
+		started: started{Job: job.ID, Status: job.Status}, Kind: "import", Type: job.Order.Noun, Rows: job.Report.Rows, Bytes: job.Bytes,
+		imported: newImported(job.Order, job.Report), CreatedAt: job.Created, StartedAt: job.Started, FinishedAt: job.Finished,
 	}
-	if in.key != "" {
-		cmd.IdempotencyKey = in.key + "/" + strconv.Itoa(in.row)
+	a.Success = job.Status == imports.Done
+	if job.Status == imports.Done {
+		a.Progress = 1
+	} else if job.Bytes > 0 {
+		a.Progress = min(1, float64(job.Read)/float64(job.Bytes))
 	}
-	in.group = append(in.group, cmd)
-	in.numbers = append(in.numbers, in.row)
+	if job.Status == imports.Running && job.PerSecond > 0 && a.Progress > 0 {
+		a.RowsPerSecond = job.PerSecond
+		a.SecondsLeft = float64(job.Report.Rows) * (1/a.Progress - 1) / job.PerSecond
+	}
+	if brief || !job.Status.Ended() {
+		a.LeftOut += len(a.Details)
+		a.Details = []imports.BadRow{}
+	}
+	if p := job.Trouble; p != nil {
+		a.Failure = &failure{Error: p.Code, Message: p.Message, Type: p.Type, Field: p.Field, RequestID: job.Order.RequestID}
+	}
+	return a
 }
 
-// fits reports whether an instance of the noun may have the id: any id but one that is plainly another noun's (1.3).
-func (in *importer) fits(id string) bool {
-	prefix, _, _ := strings.Cut(id, "_")
-	other, known := in.r.s.nouns.ByPrefix(prefix)
-	return noun.IsID(id) && (!known || other.Name == in.r.noun.Name)
-}
-
-// extend gives the next rows their time: what the server allows a whole request is too little for an import.
-func (in *importer) extend() {
-	soon := time.Now().Add(importStep)
-	_ = in.controller.SetReadDeadline(soon) // a connection that has no deadlines needs none
-	_ = in.controller.SetWriteDeadline(soon)
-}
-
-// flush writes the group and empties it.
-func (in *importer) flush() error {
-	if len(in.group) == 0 {
-		return nil
-	}
-	results, err := in.write()
+// getJob: GET /~tenant/jobs/{id}
+func getJob(r *request) error {
+	job, err := r.s.imports.Get(r.tenant, r.id)
 	if err != nil {
 		return err
 	}
-	for i, result := range results {
-		if result.Err != nil {
-			in.refuse(in.numbers[i], result.Err)
-			continue
-		}
-		in.answer.Imported++
-		if result.Replayed {
-			in.answer.Replayed++
-		}
-	}
-	clear(in.group)
-	in.group, in.numbers = in.group[:0], in.numbers[:0]
-	return nil
+	return r.sendJSON(http.StatusOK, r.tellJob(job, false))
 }
 
-// write gives the group to the store, and again while the tenant's queue is full.
-func (in *importer) write() ([]ingest.Result, error) {
-	ctx, cancel := context.WithTimeout(in.r.c.Request.Context(), importPatience)
-	defer cancel()
-	for {
-		results, err := in.r.s.store.Do(ctx, in.r.tenant, in.group)
-		p, busy := errors.AsType[*problem.Problem](err)
-		if !busy || p.Code != problem.Busy {
-			return results, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-time.After(max(p.RetryAfter, 10*time.Millisecond)):
-		}
+// listJobs: GET /~tenant/jobs, the newest first
+func listJobs(r *request) error {
+	all, err := r.s.imports.List(r.tenant)
+	if err != nil {
+		return err
 	}
+	out := struct {
+		Results []jobAnswer `json:"results"`
+		Total   int         `json:"total"`
+	}{[]jobAnswer{}, len(all)}
+	for _, job := range all {
+		out.Results = append(out.Results, r.tellJob(job, true))
+	}
+	return r.sendJSON(http.StatusOK, out)
 }
 
-func (in *importer) refuse(row int, err error) {
-	in.answer.Errors++
-	if len(in.answer.Details) >= maxImportDetails {
-		in.answer.LeftOut++
-		return
+// cancelJob: DELETE /~tenant/jobs/{id}. The rows that are written stay.
+func cancelJob(r *request) error {
+	job, err := r.s.imports.Cancel(r.c.Request.Context(), r.tenant, r.id)
+	if err != nil {
+		return err
 	}
-	p := in.r.problem(err)
-	in.answer.Details = append(in.answer.Details, badRow{Row: row, Error: rowMessage(p), Code: p.Code, Field: p.Field})
-}
-
-// rowMessage is a problem in one line: the fields where it has any.
-func rowMessage(p *problem.Problem) string {
-	if len(p.Details) == 0 {
-		return p.Message
-	}
-	parts := make([]string, 0, len(p.Details))
-	for _, d := range p.Details {
-		if d.Message == "required" {
-			parts = append(parts, d.Field+" is required")
-			continue
-		}
-		parts = append(parts, d.Field+": "+d.Message)
-	}
-	return strings.Join(parts, "; ")
-}
-
-// stopped is the failure of an import that ended early, with how far it came.
-func (in *importer) stopped(err error) error {
-	p := *in.r.problem(err)
-	if in.row <= 1 {
-		return &p
-	}
-	p.Message = fmt.Sprintf("%s; the import stopped at row %d: %d rows are imported, %d were refused", p.Message, in.row, in.answer.Imported, in.answer.Errors)
-	if len(in.group) > 0 {
-		p.Message += fmt.Sprintf(", and of the rows %d to %d it is not known", in.numbers[0], in.numbers[len(in.numbers)-1])
-	}
-	return &p
+	return r.sendJSON(http.StatusOK, r.tellJob(job, false))
 }

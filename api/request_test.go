@@ -85,34 +85,6 @@ func TestIsJSON(t *testing.T) {
 	}
 }
 
-func TestCell(t *testing.T) {
-	n := noun.Core()
-	column := func(nounName, field string) noun.Column {
-		m, ok := n.Get(nounName)
-		if !ok {
-			t.Fatal(nounName)
-		}
-		c, _ := m.Column(field)
-		return c
-	}
-	number, boolean, document, plain := column("Deal", "value"), column("Activity", "allDay"), column("Event", "data"), noun.Column{}
-	for _, c := range []struct {
-		column     noun.Column
-		text, want string
-	}{
-		{number, "12.50", "12.50"}, {number, " 7 ", "7"}, {number, "007", "7"}, {number, ".5", "0.5"}, {number, "+3", "3"},
-		{number, "1e3", "1e3"}, {number, "9007199254740993", "9007199254740993"},
-		{number, "1,5", `"1,5"`}, {number, "NaN", `"NaN"`}, {number, "0x10", `"0x10"`}, {number, "1_000", `"1_000"`}, {number, "ten", `"ten"`},
-		{boolean, "TRUE", "true"}, {boolean, "false", "false"}, {boolean, "yes", `"yes"`},
-		{document, `{"a": [1, 2]}`, `{"a":[1,2]}`}, {document, "free text", `"free text"`}, {document, "5", "5"},
-		{plain, "5", `"5"`}, {plain, `a"b`, `"a\"b"`},
-	} {
-		if got := cell(c.column, c.text); string(got) != c.want {
-			t.Errorf("%s of kind %s: %s, want %s", c.text, c.column.Kind, got, c.want)
-		}
-	}
-}
-
 // TestPanic: a handler that panics is an internal error with the request's id, in the envelope of its address, and the log
 // has the whole of it.
 func TestPanic(t *testing.T) {

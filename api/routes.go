@@ -18,7 +18,8 @@ const icebergPath = "/iceberg"
 // routes is the table of all paths. gin's tree matches the escaped path, so that an encoded slash is a character of a
 // segment and never a border of one; request.go decodes the segments itself, because gin would read + as a space.
 //
-// The words after ~tenant that are not nouns (events, import, metrics, nouns, sql, status) stand beside the parameter
+// The words after ~tenant that are not nouns (assets, events, export, import, jobs, manifest, metrics,
+// nouns, sql, status) stand beside the parameter
 // :noun; the tree prefers them. Methods that such a word does not list fall through to the noun of the same name.
 func (s *Service) routes() *gin.Engine {
 	gin.SetMode(gin.ReleaseMode)
@@ -53,7 +54,17 @@ func (s *Service) routes() *gin.Engine {
 	tenant.Match(get, "/metrics", s.serve(metrics))
 	tenant.Match(get, "/sql", s.serve(runSQL))
 	tenant.POST("/sql", s.serve(runSQL))
-	tenant.POST("/import/:noun", s.serve(importRows))
+	if s.imports != nil {
+		tenant.POST("/import/:noun", s.serve(importRows))
+		tenant.Match(get, "/jobs", s.serve(listJobs))
+		tenant.Match(get, "/jobs/:id", s.serve(getJob))
+		tenant.DELETE("/jobs/:id", s.serve(cancelJob))
+	}
+	tenant.Match(get, "/export/:noun", s.serve(export))
+	if s.cfg.Assets != "" {
+		tenant.Match(get, "/manifest", s.serve(manifest))
+		tenant.Match(get, "/assets/:id", s.serve(asset))
+	}
 
 	s.nounRoutes(tenant)
 	s.nounRoutes(e.Group("/api"))

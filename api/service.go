@@ -9,6 +9,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"headless.ly/api/imports"
 	"headless.ly/catalog/noun"
 	"headless.ly/ingest"
 	"headless.ly/lakehouse"
@@ -29,15 +30,16 @@ type Config struct {
 	Lake   *lakehouse.Lake
 	Nouns  *noun.Registry
 
+	Imports *imports.Jobs // required by the routes of imports and jobs
+	Assets  string        // folder for the entity files of manifests, which may be deleted at any time; required by their routes
+
 	Iceberg http.Handler // the Iceberg REST catalog, from /v1 on; none: not served
 
 	Base    string  // the base domain in $context and in links: headless.ly
 	Version string  // what the service calls itself: dev
 	Probes  []Probe // what /readyz tries, each time it is asked
 
-	MaxBody     int64         // 10 MB (10 × 2^20 bytes): the body of a request, and one row of an import
-	MaxImport   int64         // 1 GB: the body of an import, which is streamed and never held
-	ImportGroup int           // 500 rows of an import share a call to the store, so that they share commits
+	MaxBody     int64         // 10 MB (10 × 2^20 bytes): the body of a request other than an import
 	ReadTimeout time.Duration // 30 s: a list, the events, a diff
 	Logger      *slog.Logger  // slog.Default()
 }
@@ -49,6 +51,8 @@ type Service struct {
 	reader  *query.Reader
 	lake    *lakehouse.Lake
 	nouns   *noun.Registry
+	imports *imports.Jobs
+	assets  *assets
 	log     *slog.Logger
 	engine  *gin.Engine
 	forms   conjugations
@@ -64,6 +68,8 @@ func New(cfg Config) *Service {
 		reader:  cfg.Reader,
 		lake:    cfg.Lake,
 		nouns:   cfg.Nouns,
+		imports: cfg.Imports,
+		assets:  newAssets(cfg.Assets),
 		log:     cfg.Logger,
 		forms:   conjugate(cfg.Nouns),
 		probing: make(chan struct{}, 1),
@@ -82,12 +88,6 @@ func (cfg Config) withDefaults() Config {
 	if cfg.MaxBody == 0 {
 		cfg.MaxBody = 10 << 20
 	}
-	if cfg.MaxImport == 0 {
-		cfg.MaxImport = 1 << 30
-	}
-	if cfg.ImportGroup == 0 {
-		cfg.ImportGroup = 500
-	}
 	if cfg.ReadTimeout == 0 {
 		cfg.ReadTimeout = 30 * time.Second
 	}
@@ -105,6 +105,9 @@ func (s *Service) Reader() *query.Reader { return s.reader }
 
 // Lake gives the published side.
 func (s *Service) Lake() *lakehouse.Lake { return s.lake }
+
+// Imports gives the imports that are under way; nil: there are none.
+func (s *Service) Imports() *imports.Jobs { return s.imports }
 
 // Nouns gives what may be written and read.
 func (s *Service) Nouns() *noun.Registry { return s.nouns }

@@ -286,7 +286,7 @@ type lateWriter struct {
 	to      http.ResponseWriter
 	waiting []byte
 	most    int // that waits
-	limit   int
+	limit   int // below 0: none
 	written int
 	sent    bool // the header
 	full    bool // the limit is reached: the last write was the last that counts
@@ -295,12 +295,12 @@ type lateWriter struct {
 // Write keeps or sends. It takes all that comes, so that a format can be ended in order.
 func (w *lateWriter) Write(p []byte) (int, error) {
 	w.written += len(p)
-	w.full = w.full || w.written >= w.limit
+	w.full = w.full || w.limit >= 0 && w.written >= w.limit
 	if !w.sent && len(w.waiting)+len(p) <= w.most {
 		w.waiting = append(w.waiting, p...)
 		return len(p), nil
 	}
-	if err := w.start(true); err != nil {
+	if err := w.start(w.limit >= 0); err != nil {
 		return 0, err
 	}
 	return w.to.Write(p)
@@ -319,6 +319,15 @@ func (w *lateWriter) start(trailer bool) error {
 	_, err := w.to.Write(w.waiting)
 	w.waiting = nil
 	return err
+}
+
+// finish sends what is left of an answer that nothing is left out of.
+func (w *lateWriter) finish() error {
+	if !w.sent {
+		w.to.Header()["Content-Length"] = []string{strconv.Itoa(len(w.waiting))}
+	}
+	_ = w.start(false) // a client that has gone away needs no answer
+	return nil
 }
 
 // end sends what is left, and whether rows were left out: as a header if nothing was sent, else as a trailer.

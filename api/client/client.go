@@ -67,6 +67,8 @@ type Call struct {
 	Accept         string // application/json
 	IdempotencyKey string
 	Repeatable     bool // it changes nothing, whatever its method
+
+	stream *counted // instead of Body, of any size
 }
 
 // repeatable says whether sending the call twice does what sending it once does.
@@ -119,6 +121,9 @@ func (c *Client) Do(ctx context.Context, call Call) ([]byte, error) {
 		if err == nil || !call.repeatable() || ctx.Err() != nil {
 			return body, err
 		}
+		if call.stream != nil && !call.stream.again() {
+			return nil, err
+		}
 		if e, answered := errors.AsType[*Error](err); answered {
 			if !e.temporary() {
 				return nil, err
@@ -137,25 +142,9 @@ func (c *Client) Do(ctx context.Context, call Call) ([]byte, error) {
 }
 
 func (c *Client) once(ctx context.Context, call Call) ([]byte, error) {
-	address := c.base + call.Path
-	if len(call.Query) > 0 {
-		address += "?" + call.Query.Encode()
-	}
-	req, err := http.NewRequestWithContext(ctx, call.Method, address, bytes.NewReader(call.Body))
+	req, err := c.request(ctx, call)
 	if err != nil {
-		return nil, fmt.Errorf("call %s: %w", call.Path, err)
-	}
-	if len(call.Body) > 0 {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if call.ContentType != "" {
-		req.Header.Set("Content-Type", call.ContentType)
-	}
-	if call.Accept != "" {
-		req.Header.Set("Accept", call.Accept)
-	}
-	if call.IdempotencyKey != "" {
-		req.Header.Set("Idempotency-Key", call.IdempotencyKey)
+		return nil, err
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -170,6 +159,31 @@ func (c *Client) once(ctx context.Context, call Call) ([]byte, error) {
 		return body, nil
 	}
 	return nil, readError(resp, body)
+}
+
+// request makes the HTTP request of a call.
+func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) {
+	address := c.base + call.Path
+	if len(call.Query) > 0 {
+		address += "?" + call.Query.Encode()
+	}
+	var body io.Reader = bytes.NewReader(call.Body)
+	if call.stream != nil {
+		body = call.stream.begin()
+	}
+	req, err := http.NewRequestWithContext(ctx, call.Method, address, body)
+	if err != nil {
+		return nil, fmt.Errorf("call %s: %w", call.Path, err)
+	}
+	if len(call.Body) > 0 {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for name, value := range map[string]string{"Content-Type": call.ContentType, "Accept": call.Accept, "Idempotency-Key": call.IdempotencyKey} {
+		if value != "" {
+			req.Header.Set(name, value)
+		}
+	}
+	return req, nil
 }
 
 // readError makes an Error of any answer; one that is not ours has its status as code.

@@ -1,10 +1,7 @@
 package client_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,33 +15,57 @@ import (
 	"headless.ly/api/client"
 )
 
-// fake is a server that takes rows: it counts them as the real one does and refuses those that hold "bad".
+// fake is a server that takes files: it counts lines, refuses those that hold "bad", and makes a job of a file with many.
 type fake struct {
 	t     *testing.T
 	keys  map[string]bool
-	rows  []string
-	parts int
-	fail  int // so many answers are lost after the rows were taken
+	files []string
+	fail  int // so many answers are lost after the file was taken
+	looks int // at the job
 }
 
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != "/~birch/import/Contact" || r.Method != http.MethodPost {
+	switch {
+	case r.URL.Path == "/~birch/import/Contact" && r.Method == http.MethodPost:
+		f.take(w, r)
+	case r.URL.Path == "/~birch/jobs/job_1":
+		f.looks++
+		switch f.looks {
+		case 1:
+			fmt.Fprint(w, `{"job":"job_1","status":"running","success":false,"rows":50,"progress":0.5,"rowsPerSecond":100,"secondsLeft":0.5}`)
+		case 2: // the server stops and starts again
+			w.WriteHeader(http.StatusServiceUnavailable)
+		default:
+			fmt.Fprint(w, `{"job":"job_1","status":"done","success":true,"rows":100,"imported":99,"updated":3,"errors":1,"details":[{"row":7,"error":"it is bad"}]}`)
+		}
+	case r.URL.Path == "/~birch/export/Contact":
+		if r.URL.Query().Get("filter") == "{" {
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprint(w, `{"error":"invalid_filter","message":"no"}`)
+			return
+		}
+		w.Header().Set("Content-Length", "100")
+		fmt.Fprint(w, r.URL.RawQuery)
+		if r.URL.Query().Get("format") == "csv" {
+			panic(http.ErrAbortHandler)
+		}
+	default:
 		http.NotFound(w, r)
-		return
 	}
+}
+
+func (f *fake) take(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		f.t.Error(err)
 	}
-	rows := f.read(r.Header.Get("Content-Type"), body)
 	key := r.Header.Get("Idempotency-Key")
 	if key == "" {
-		f.t.Error("a part without an idempotency key")
+		f.t.Error("an import without an idempotency key")
 	}
 	if !f.keys[key] {
 		f.keys[key] = true
-		f.parts++
-		f.rows = append(f.rows, rows...)
+		f.files = append(f.files, r.Header.Get("Content-Type")+" "+r.URL.RawQuery+" "+string(body))
 	}
 	if f.fail > 0 {
 		f.fail--
@@ -53,37 +74,19 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"error":"outcome_unknown","message":"who knows"}`)
 		return
 	}
-	answer := map[string]any{"success": true}
+	lines := strings.Split(strings.TrimSpace(string(body)), "\n")
+	if len(lines) > 10 {
+		w.WriteHeader(http.StatusAccepted)
+		fmt.Fprint(w, `{"job":"job_1","status":"waiting"}`)
+		return
+	}
 	details := []map[string]any{}
-	for i, row := range rows {
+	for i, row := range lines {
 		if strings.Contains(row, "bad") {
 			details = append(details, map[string]any{"row": i + 1, "error": "it is bad"})
 		}
 	}
-	answer["imported"], answer["errors"], answer["details"] = len(rows)-len(details), len(details), details
-	json.NewEncoder(w).Encode(answer)
-}
-
-func (f *fake) read(contentType string, body []byte) []string {
-	var rows []string
-	if contentType == "text/csv" {
-		r := csv.NewReader(bytes.NewReader(body))
-		r.FieldsPerRecord = -1
-		for {
-			record, err := r.Read()
-			if err == io.EOF {
-				return rows[1:]
-			}
-			if err != nil {
-				record = []string{"bad"}
-			}
-			rows = append(rows, strings.Join(record, "|"))
-		}
-	}
-	for lines := bufio.NewScanner(bytes.NewReader(body)); lines.Scan(); {
-		rows = append(rows, lines.Text())
-	}
-	return rows
+	json.NewEncoder(w).Encode(map[string]any{"success": true, "imported": len(lines) - len(details), "errors": len(details), "details": details})
 }
 
 func newFake(t *testing.T) (*fake, *client.Client) {
@@ -97,57 +100,66 @@ func newFake(t *testing.T) (*fake, *client.Client) {
 	return f, c
 }
 
+// A file whose answer is lost is sent again, as a whole and under the same key.
 func TestImport(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		format client.Format
-		text   string
-		rows   []string
-		bad    []int
-	}{
-		{"csv", client.CSV, "\uFEFFname,n\r\na,1\r\n\r\n\"b\nc\",2\r\nbad,3\r\nd,4\r\ne\"x,5\r\nf,6", []string{"a|1", "b\nc|2", "bad|3", "d|4", "bad", "f|6"}, []int{3, 5}},
-		{"csv that is a header", client.CSV, "name,n", nil, nil},
-		{"csv that breaks off", client.CSV, "name\na\nb\n\"c\nd\n", []string{"a", "b", "bad"}, []int{3}},
-		{"ndjson", client.NDJSON, "{\"a\":1}\n\n  \nbad\n{\"b\":\n{\"c\":3}", []string{`{"a":1}`, "bad", `{"b":`, `{"c":3}`}, []int{2}},
-		{"array", client.JSON, "[ {\"a\": 1},\n {\"bad\": 2}, [3], 9007199254740993 ]", []string{`{"a":1}`, `{"bad":2}`, `[3]`, "9007199254740993"}, []int{2}},
-		{"empty array", client.JSON, "[]", nil, nil},
-	} {
-		for _, partRows := range []int{1, 2, 3, 100} {
-			t.Run(fmt.Sprintf("%s by %d", c.name, partRows), func(t *testing.T) {
-				f, cl := newFake(t)
-				f.fail = 1
-				var bad []int
-				var sent int64
-				sum, err := cl.Import(t.Context(), client.Import{
-					Type: "Contact", Format: c.format, PartRows: partRows,
-					Bad:  func(b client.BadRow) { bad = append(bad, b.Row) },
-					Sent: func(_ int, bytes int64) { sent = bytes },
-				}, strings.NewReader(c.text))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if fmt.Sprint(f.rows) != fmt.Sprint(c.rows) || fmt.Sprint(bad) != fmt.Sprint(c.bad) {
-					t.Errorf("rows %q bad %v, want %q %v", f.rows, bad, c.rows, c.bad)
-				}
-				if sum.Rows != len(c.rows) || sum.Refused != len(c.bad) || sum.Imported != sum.Rows-sum.Refused {
-					t.Errorf("summary %+v", sum)
-				}
-				if want := (len(c.rows) + partRows - 1) / partRows; f.parts != want {
-					t.Errorf("%d parts, want %d", f.parts, want)
-				}
-				if sent > int64(len(c.text))+1 {
-					t.Errorf("%d bytes sent of %d", sent, len(c.text))
-				}
-			})
-		}
+	f, c := newFake(t)
+	f.fail = 1
+	var bad []int
+	var sent int64
+	sum, err := c.Import(t.Context(), client.Import{
+		Type: "Contact", Format: client.NDJSON, Key: "email", DryRun: true,
+		Bad:  func(b client.BadRow) { bad = append(bad, b.Row) },
+		Sent: func(bytes int64) { sent = bytes },
+	}, strings.NewReader("{}\nbad\n{}\n"))
+	if err != nil || sum != (client.Summary{Rows: 3, Imported: 2, Refused: 1}) || fmt.Sprint(bad) != "[2]" || sent != 10 {
+		t.Errorf("%+v, %v, bad %v, %d bytes", sum, err, bad, sent)
+	}
+	if want := "application/x-ndjson dryRun=true&key=email {}\nbad\n{}\n"; len(f.files) != 1 || f.files[0] != want {
+		t.Errorf("files %q, want %q", f.files, want)
 	}
 }
 
-func TestImportThatBreaksOff(t *testing.T) {
+// What can be read only once is sent only once.
+func TestImportOfAStream(t *testing.T) {
 	f, c := newFake(t)
-	sum, err := c.Import(t.Context(), client.Import{Type: "Contact", Format: client.JSON}, strings.NewReader(`[{"a":1},{"b":2},{"c"`))
-	if err == nil || sum.Imported != 2 || len(f.rows) != 2 || !strings.Contains(err.Error(), "row 3") {
-		t.Errorf("%+v %v, rows %q", sum, err, f.rows)
+	f.fail = 1
+	_, err := c.Import(t.Context(), client.Import{Type: "Contact", Format: client.CSV}, io.MultiReader(strings.NewReader("a\nb\n")))
+	if e, ok := errors.AsType[*client.Error](err); !ok || e.Code != "outcome_unknown" || len(f.files) != 1 {
+		t.Errorf("%v, files %q", err, f.files)
+	}
+	if _, err := c.Import(t.Context(), client.Import{Type: "Contact", Format: "xml"}, strings.NewReader("")); err == nil {
+		t.Error("xml was taken")
+	}
+}
+
+// A job is followed to its end, over a restart of the server.
+func TestImportByAJob(t *testing.T) {
+	f, c := newFake(t)
+	var seen []client.Progress
+	var bad []client.BadRow
+	sum, err := c.Import(t.Context(), client.Import{
+		Type: "Contact", Format: client.NDJSON, Poll: time.Millisecond,
+		Progress: func(p client.Progress) { seen = append(seen, p) },
+		Bad:      func(b client.BadRow) { bad = append(bad, b) },
+	}, strings.NewReader(strings.Repeat("{}\n", 100)))
+	if err != nil || sum != (client.Summary{Rows: 100, Imported: 99, Updated: 3, Refused: 1, Job: "job_1"}) || len(bad) != 1 || bad[0].Row != 7 {
+		t.Errorf("%+v, %v, %v", sum, err, bad)
+	}
+	if len(seen) != 2 || seen[0].Left != 500*time.Millisecond || seen[1].Status != "done" || f.looks != 3 {
+		t.Errorf("seen %+v in %d looks", seen, f.looks)
+	}
+}
+
+func TestExport(t *testing.T) {
+	_, c := newFake(t)
+	for _, e := range []client.Export{{Type: "Contact", Format: client.CSV}, {Type: "Contact", Format: client.JSON, AsOf: "2026-01-01"}} {
+		if n, err := c.Export(t.Context(), e, io.Discard); err == nil {
+			t.Errorf("%v: an export cut off after %d bytes passes for a whole one", e, n)
+		}
+	}
+	_, err := c.Export(t.Context(), client.Export{Type: "Contact", Format: client.CSV, Filter: "{"}, io.Discard)
+	if e, ok := errors.AsType[*client.Error](err); !ok || e.Code != "invalid_filter" {
+		t.Error(err)
 	}
 }
 

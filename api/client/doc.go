@@ -1,7 +1,7 @@
 // Package client speaks to a headlessly server over HTTP. It needs the standard library only.
 //
 // A Client is one tenant at one server. Do sends one Call and gives the answer's body, or an *Error that holds the
-// server's error object. Import sends a file of rows of any size in parts.
+// server's error object. Import sends a file of rows and follows the job that a large one becomes, Export fetches one.
 //
 // Promises:
 //  1. An answer of the server that is no success is an *Error with the server's code; everything else is an error of the

@@ -41,6 +41,15 @@ func Parse(data []byte) (Object, error) {
 	return parseCompact(jsontext.NewDecoder(bytes.NewBuffer(compact)), compact)
 }
 
+// Syntax is what a parser of this package or of jsontext says is wrong with a text, without where in the code it says so.
+func Syntax(err error) string {
+	text := err.Error()
+	if _, said, ok := strings.Cut(text, "jsontext: "); ok {
+		return said
+	}
+	return strings.TrimPrefix(text, "parse object: ")
+}
+
 // ParseStored reads a document that Append wrote. It keeps slices of data, which must not change afterwards. That names are
 // unique was seen to by Parse; looking again takes as long as everything else, for each event that is read.
 func ParseStored(data []byte) (Object, error) {

@@ -27,6 +27,9 @@ func (n *Noun) NewID() string { return newID(n.IDPrefix, n.idLength) }
 // NewRequestID draws the id of a request.
 func NewRequestID() string { return newID("req", longLength) }
 
+// NewJobID gives a new job_ id.
+func NewJobID() string { return newID("job", longLength) }
+
 // newID draws until the suffix reads clean. It asks the system each time: that costs a fraction of a microsecond, and a
 // shared pool of random bytes would have to be guarded.
 func newID(prefix string, length int) string {

@@ -2,6 +2,7 @@
 //
 //	headlessly serve     serve a data folder on a loopback address
 //	headlessly import    send a file of rows to a running server
+//	headlessly export    fetch all entities of a type from a running server
 //	headlessly sql       run a SQL statement that reads
 //	headlessly aggregate count, sum and group the entities of a type
 //	headlessly demo      serve with sample data

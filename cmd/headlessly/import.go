@@ -26,6 +26,8 @@ type importFlags struct {
 	noun     string
 	format   string
 	endpoint string
+	key      string
+	dryRun   bool
 	preserve bool
 }
 
@@ -33,9 +35,11 @@ func importCommand() *cobra.Command {
 	var f importFlags
 	cmd := &cobra.Command{
 		Use:   "import --type Contact FILE",
-		Short: "Send the rows of a CSV, NDJSON or JSON file to a running server",
+		Short: "Send the rows of a CSV, NDJSON, JSON or Parquet file to a running server",
 		Long: "Send the rows of a file to a running server, each to become an entity. CSV begins with a header row; JSON is one array.\n" +
-			"Rows that are refused are told with their number; the rest is kept. FILE - is standard input.",
+			"Rows that are refused are told with their number; the rest is kept. With --key, rows that are there already update what is\n" +
+			"there: the same file twice is the same as once. A large file is worked on by a job of the server, which goes on whatever\n" +
+			"becomes of this command. FILE - is standard input.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runImport(cmd.Context(), f, args[0], cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -43,8 +47,10 @@ func importCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&f.tenant, "tenant", environment("HEADLESSLY_TENANT", client.DefaultTenant), "tenant (HEADLESSLY_TENANT)")
 	cmd.Flags().StringVar(&f.noun, "type", "", "what the rows are: Contact, Deal …")
-	cmd.Flags().StringVar(&f.format, "format", "", "csv, ndjson or json (default: by the file's name)")
+	cmd.Flags().StringVar(&f.format, "format", "", "csv, ndjson, json or parquet (default: by the file's name)")
 	cmd.Flags().StringVar(&f.endpoint, "endpoint", environment("HEADLESSLY_ENDPOINT", client.DefaultEndpoint), "server (HEADLESSLY_ENDPOINT)")
+	cmd.Flags().StringVar(&f.key, "key", "", "a unique `field`: a row whose value of it is there already updates that entity")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "write nothing, say what would fail")
 	cmd.Flags().BoolVar(&f.preserve, "preserve-ids", false, "keep the $id of each row (migrations)")
 	_ = cmd.MarkFlagRequired("type") // the flag is defined above
 	return cmd
@@ -60,27 +66,68 @@ func runImport(ctx context.Context, f importFlags, path string, stdin io.Reader,
 		return err
 	}
 	defer in.Close()
-	rows := bufio.NewReader(in)
-	format, err := formatOf(f.format, path, rows)
+	format, err := formatOf(f.format, path, in)
 	if err != nil {
 		return err
 	}
-	bar := progress(messages, size)
+	bar := progress(messages, "sending", size)
+	working := false
 	start := time.Now()
 	sum, err := c.Import(ctx, client.Import{
-		Type: f.noun, Format: format, PreserveIDs: f.preserve,
-		Sent: func(_ int, bytes int64) { _ = bar.Set64(bytes) }, // drawing may fail, importing goes on
+		Type: f.noun, Format: format, PreserveIDs: f.preserve, Key: f.key, DryRun: f.dryRun,
+		Sent: func(bytes int64) { _ = bar.Set64(bytes) }, // drawing may fail, importing goes on
+		Progress: func(p client.Progress) {
+			if !working {
+				_ = bar.Finish()
+				bar, working = work(messages), true
+			}
+			bar.Describe(describe(p))
+			_ = bar.Set(int(p.Progress * workSteps))
+		},
 		Bad: func(bad client.BadRow) {
 			_ = bar.Clear()
 			fmt.Fprintf(messages, "row %d: %s\n", bad.Row, bad.Message)
 		},
-	}, rows)
+	}, in)
 	_ = bar.Finish()
-	fmt.Fprintf(out, "%d rows: %d imported, %d refused, in %v\n", sum.Rows, sum.Imported, sum.Refused, time.Since(start).Round(time.Millisecond))
+	if sum.Untold > 0 {
+		fmt.Fprintf(messages, "and %d rows more\n", sum.Untold)
+	}
+	if err == nil || sum.Rows > 0 {
+		tell(out, f, sum, time.Since(start))
+	}
 	if err == nil && sum.Refused > 0 {
 		err = errRefused
 	}
 	return err
+}
+
+// tell prints what became of the rows.
+func tell(out io.Writer, f importFlags, sum client.Summary, took time.Duration) {
+	done := "imported"
+	if f.dryRun {
+		done = "would be imported"
+	}
+	fmt.Fprintf(out, "%d rows: %d %s", sum.Rows, sum.Imported, done)
+	if f.key != "" {
+		fmt.Fprintf(out, " (%d new, %d updated, %d unchanged)", sum.Imported-sum.Updated-sum.Unchanged, sum.Updated, sum.Unchanged)
+	}
+	fmt.Fprintf(out, ", %d refused, in %v\n", sum.Refused, took.Round(time.Millisecond))
+}
+
+// describe says in words how far a job is.
+func describe(p client.Progress) string {
+	text := fmt.Sprintf("%s: %d rows", p.Status, p.Rows)
+	if p.PerSecond > 0 {
+		text += fmt.Sprintf(", %.0f/s", p.PerSecond)
+	}
+	if p.Left > 0 {
+		text += fmt.Sprintf(", %v left", p.Left.Round(time.Second))
+	}
+	if p.Failure != nil {
+		text += ", waits: " + p.Failure.Message
+	}
+	return text
 }
 
 // openRows opens the file, or standard input, whose size is not known: -1.
@@ -99,8 +146,9 @@ func openRows(path string, stdin io.Reader) (io.ReadCloser, int64, error) {
 	return f, info.Size(), nil
 }
 
-// formatOf takes the format that was asked for, or the one that the file's name and its first character say.
-func formatOf(asked, path string, rows *bufio.Reader) (client.Format, error) {
+// formatOf takes the format that was asked for, or the one that the file's name and its first character say. The rows stand
+// at their start then.
+func formatOf(asked, path string, rows io.Reader) (client.Format, error) {
 	if asked != "" {
 		return client.Format(strings.ToLower(asked)), nil
 	}
@@ -109,27 +157,41 @@ func formatOf(asked, path string, rows *bufio.Reader) (client.Format, error) {
 		return client.CSV, nil
 	case ".ndjson", ".jsonl":
 		return client.NDJSON, nil
+	case ".parquet":
+		return client.Parquet, nil
 	case ".json":
-		if start, _ := rows.Peek(64); strings.HasPrefix(strings.TrimLeft(string(start), "\uFEFF \t\r\n"), "{") {
-			return client.NDJSON, nil
+		format := client.JSON
+		if start, _ := bufio.NewReader(rows).Peek(64); strings.HasPrefix(strings.TrimLeft(string(start), "\uFEFF \t\r\n"), "{") {
+			format = client.NDJSON
 		}
-		return client.JSON, nil
+		_, err := rows.(io.Seeker).Seek(0, io.SeekStart) // standard input has no such name
+		return format, err
 	default:
-		return "", fmt.Errorf("%s: say --format csv, ndjson or json", path)
+		return "", fmt.Errorf("%s: say --format csv, ndjson, json or parquet", path)
 	}
 }
 
-// progress draws on a terminal, and on nothing else.
-func progress(messages io.Writer, size int64) *progressbar.ProgressBar {
-	return progressbar.NewOptions64(size,
+// progress draws bytes on a terminal, and on nothing else, with their rate and, where their number is known, the time left.
+func progress(messages io.Writer, what string, size int64) *progressbar.ProgressBar {
+	return progressbar.NewOptions64(size, append(barOptions(messages), progressbar.OptionSetDescription(what), progressbar.OptionShowBytes(true))...)
+}
+
+// workSteps are the steps of a job's bar.
+const workSteps = 1000
+
+// work draws the steps of a job, whose description says the rest.
+func work(messages io.Writer) *progressbar.ProgressBar {
+	return progressbar.NewOptions(workSteps, append(barOptions(messages), progressbar.OptionSetPredictTime(false))...)
+}
+
+func barOptions(messages io.Writer) []progressbar.Option {
+	return []progressbar.Option{
 		progressbar.OptionSetWriter(messages),
 		progressbar.OptionSetVisibility(isTerminal(messages)),
-		progressbar.OptionSetDescription("importing"),
-		progressbar.OptionShowBytes(true),
 		progressbar.OptionSetWidth(30),
-		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionThrottle(100 * time.Millisecond),
 		progressbar.OptionClearOnFinish(),
-	)
+	}
 }
 
 func isTerminal(w io.Writer) bool {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"headless.ly/api"
+	"headless.ly/api/imports"
 	"headless.ly/catalog/noun"
 	"headless.ly/ingest"
 	"headless.ly/lakehouse"
@@ -64,6 +65,7 @@ type trial struct {
 	lake   *lakehouse.Lake
 	store  *ingest.Store
 	reader *query.Reader
+	jobs   *imports.Jobs
 	api    *api.Service
 
 	seq    int64
@@ -123,11 +125,15 @@ func (m *trial) open() {
 	if err != nil {
 		m.Fatal(err)
 	}
-	m.api = api.New(api.Config{Store: m.store, Reader: m.reader, Lake: m.lake, Nouns: m.lakes.Nouns, Logger: quiet})
+	m.jobs, err = imports.Open(imports.Config{Dir: m.lakes.Dir, Store: m.store, Nouns: m.lakes.Nouns, Logger: quiet})
+	if err != nil {
+		m.Fatal(err)
+	}
+	m.api = api.New(api.Config{Store: m.store, Reader: m.reader, Lake: m.lake, Nouns: m.lakes.Nouns, Imports: m.jobs, Logger: quiet})
 }
 
 func (m *trial) close() {
-	for _, err := range []error{m.store.Close(context.Background()), m.reader.Close(), m.lake.Close()} {
+	for _, err := range []error{m.jobs.Close(), m.store.Close(context.Background()), m.reader.Close(), m.lake.Close()} {
 		if err != nil {
 			m.Error(err)
 		}

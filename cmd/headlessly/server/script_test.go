@@ -229,11 +229,16 @@ func checkHeads(t *testing.T, x exchange, a answer, before, after map[string]int
 	if write && a.status < 300 && a.header.Get("Idempotent-Replay") == "" {
 		want = 1
 		if strings.Contains(x.path, "/import/") {
-			var sum struct{ Imported, Replayed int64 }
+			var sum struct {
+				Imported, Replayed, Unchanged int64
+				DryRun                        bool
+			}
 			if err := json.Unmarshal(a.body, &sum); err != nil {
 				t.Fatal(err)
 			}
-			want = sum.Imported - sum.Replayed
+			if want = sum.Imported - sum.Replayed - sum.Unchanged; sum.DryRun {
+				want = 0
+			}
 		}
 	}
 	total := func(heads map[string]int64) (n int64) {

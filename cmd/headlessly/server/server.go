@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"headless.ly/api"
+	"headless.ly/api/imports"
 	"headless.ly/catalog/noun"
 	"headless.ly/catalog/rest"
 	"headless.ly/ingest"
@@ -44,8 +45,8 @@ type Config struct {
 // Limits of the HTTP server.
 const (
 	headerTimeout  = 10 * time.Second // a request's header
-	readTimeout    = time.Minute      // a whole request; an import renews it with each group of rows
-	writeTimeout   = 2 * time.Minute  // from the header's end to the answer's; an import renews it likewise
+	readTimeout    = time.Minute      // a whole request; an import renews it with each part
+	writeTimeout   = 2 * time.Minute  // from the header's end to the answer's; imports and exports renew it likewise
 	idleTimeout    = 2 * time.Minute  // a connection between two requests
 	maxHeaderBytes = 1 << 20          // a filter of 64 KB, escaped, fits
 
@@ -64,6 +65,7 @@ type Server struct {
 	lake     *lakehouse.Lake
 	store    *ingest.Store
 	reader   *query.Reader
+	imports  *imports.Jobs
 	failed   chan error // what Serve returned, if it was not asked to
 
 	closing sync.Once
@@ -126,8 +128,13 @@ func (s *Server) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open reader: %w", err)
 	}
+	s.imports, err = imports.Open(imports.Config{Dir: s.cfg.Data, Nouns: nouns, Store: s.store, Logger: s.cfg.Logger})
+	if err != nil {
+		return fmt.Errorf("open imports: %w", err)
+	}
 	s.service = api.New(api.Config{
 		Store: s.store, Reader: s.reader, Lake: s.lake, Nouns: nouns,
+		Imports: s.imports, Assets: filepath.Join(s.cfg.Data, "cache", "assets"),
 		Iceberg: rest.New(rest.Config{Catalog: s.lake.Database().Iceberg(), Logger: s.cfg.Logger}),
 		Base:    s.cfg.Base, Version: s.cfg.Version, Probes: s.probes(), Logger: s.cfg.Logger,
 	})
@@ -224,6 +231,9 @@ func (s *Server) close(ctx context.Context) error {
 		// Requests that are still running lose their connection; their writes finish in the store.
 		errs = append(errs, fmt.Errorf("finish requests: %w", err), s.http.Close())
 	}
+	if err := s.imports.Close(); err != nil {
+		errs = append(errs, fmt.Errorf("stop imports: %w", err))
+	}
 	if err := s.lake.Publish(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("publish: %w", err))
 	}
@@ -236,6 +246,11 @@ func (s *Server) closeParts(ctx context.Context) error {
 	if s.listener != nil {
 		if err := s.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, fmt.Errorf("close listener: %w", err))
+		}
+	}
+	if s.imports != nil {
+		if err := s.imports.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("stop imports: %w", err))
 		}
 	}
 	if s.store != nil {
