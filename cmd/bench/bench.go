@@ -27,6 +27,7 @@ type bench struct {
 	commitTick  time.Duration // on the lake's clock, a commit
 	largeRows   int           // of the large tenant
 	sqlRows     int           // contacts that statements are run over
+	importRows  int           // of the file that is imported
 	extensions  string        // folder of DuckDB's Iceberg extension; "": the large table is read by its manifests
 }
 
@@ -44,7 +45,7 @@ func commands() []command {
 		{"write", (*bench).writeAndGet}, {"get", (*bench).get}, {"list", (*bench).list},
 		{"asof", (*bench).asOf}, {"memory", (*bench).memory}, {"freshness", (*bench).freshness},
 		{"commits", (*bench).commits}, {"large", (*bench).large}, {"sql", (*bench).sql}, {"steady", (*bench).steady},
-		{"catalog", (*bench).catalog},
+		{"catalog", (*bench).catalog}, {"import", (*bench).imports},
 		{"all", (*bench).all},
 	}
 }
@@ -92,7 +93,7 @@ func (b *bench) runIn(ctx context.Context, c command) (err error) {
 
 func (b *bench) all(ctx context.Context, r *report) error {
 	for _, run := range []func(context.Context, *report) error{
-		b.writeAndGet, b.list, b.asOf, b.memory, b.freshness, b.commits, b.large, b.sql, b.steady, b.catalog,
+		b.writeAndGet, b.list, b.asOf, b.memory, b.freshness, b.commits, b.large, b.sql, b.steady, b.catalog, b.imports,
 	} {
 		if err := run(ctx, r); err != nil {
 			return err

@@ -12,6 +12,7 @@
 //	go run . sql      twelve statements over 100,000 contacts, beside DuckDB over a native table and over Parquet files; -contacts
 //	                  10000000 for a large tenant
 //	go run . steady   memory of the product's processes over 100,000 queries
+//	go run . import   1,000,000 contacts imported by a job under other tenants' writes, and exported, beside DuckDB's COPY
 //	go run . all      all of them
 //
 // With -short it sends a few hundred requests and judges only the answers, not the figures; see -help for the rest.

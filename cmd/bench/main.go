@@ -40,6 +40,7 @@ func run(args []string) error {
 	flags.DurationVar(&b.commitTick, "tick", time.Second, "how far the lake's clock goes with a commit")
 	flags.IntVar(&b.largeRows, "rows", 5_000_000, "contacts of the large tenant")
 	flags.IntVar(&b.sqlRows, "contacts", sqlRows, "contacts that statements are run over")
+	flags.IntVar(&b.importRows, "import-rows", importRowCount, "rows of the file that is imported")
 	flags.StringVar(&b.extensions, "extensions", "", "`folder` with DuckDB's Iceberg extension: the large tenant's table is read with it")
 	flags.Usage = func() {
 		fmt.Fprintln(flags.Output(), "bench [flags] "+strings.Join(commandNames(), "|"))
