@@ -19,6 +19,8 @@ import (
 const (
 	batchRows = 16 * 1024
 	groupRows = 128 * 1024
+	// parquetLevel is the fastest of Zstandard: what is exported is read soon, and once.
+	parquetLevel = 1
 	// gatherBytes bounds the text that is gathered.
 	gatherBytes = 32 << 20
 )
@@ -55,7 +57,7 @@ func newColumnar(f Format, w io.Writer, columns []duck.Column) (Encoder, error) 
 		return c, nil
 	}
 	c.most = groupRows
-	props := parquet.NewWriterProperties(parquet.WithCompression(compress.Codecs.Zstd))
+	props := parquet.NewWriterProperties(parquet.WithCompression(compress.Codecs.Zstd), parquet.WithCompressionLevel(parquetLevel))
 	file, err := pqarrow.NewFileWriter(schema, w, props, pqarrow.DefaultWriterProps())
 	if err != nil {
 		return nil, err
