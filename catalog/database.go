@@ -108,7 +108,11 @@ func (d *Database) init(ctx context.Context, cfg Config) error {
 		return err
 	}
 	var err error
-	d.iceberg, err = newCatalog(ctx, d, cfg)
+	if d.iceberg, err = newCatalog(ctx, d, cfg); err != nil {
+		return err
+	}
+	files, err := d.iceberg.files(ctx, "where gone is null")
+	d.iceberg.io.expect(files)
 	return err
 }
 

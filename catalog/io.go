@@ -3,10 +3,12 @@ package catalog
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/cespare/xxhash/v2"
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -28,6 +30,9 @@ type IO struct {
 	step    func(string)
 	folders *lru.Cache[string, struct{}] // known to exist durably
 	written *lru.Cache[string, content]  // by path: what was written lately
+
+	mu     sync.Mutex
+	unread map[string]content // guarded by mu: by path, files of the register that were not read since the start
 }
 
 // writtenFiles bounds the files whose size and hash are remembered until they are entered into the register: those of one
@@ -67,11 +72,80 @@ func Path(location string) string {
 	return "/" + strings.TrimLeft(rest, "/")
 }
 
-// Open opens a file for reading.
-func (x *IO) Open(name string) (iceio.File, error) { return x.fs.Open(Path(name)) }
+// Open opens a file for reading. ErrDamaged where it is not as it was written.
+func (x *IO) Open(name string) (iceio.File, error) {
+	if err := x.Verify(name); err != nil {
+		return nil, err
+	}
+	return x.fs.Open(Path(name))
+}
 
-// ReadFile reads a whole file.
+// ErrDamaged is wrapped where a file is not as it was written.
+var ErrDamaged = errors.New("file is damaged")
+
+// expect has files compared with what the register says of them before they are read for the first time (correctness 16).
+func (x *IO) expect(files []Entry) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.unread = make(map[string]content, len(files))
+	for _, f := range files {
+		if f.Bytes != 0 || f.Hash != 0 {
+			x.unread[Path(f.Location)] = content{f.Bytes, f.Hash}
+		}
+	}
+}
+
+// Verify compares a file with what was written, unless this IO has done so before or has written it. ErrDamaged where it
+// differs. A file that the register does not know is taken as it is.
+func (x *IO) Verify(name string) error {
+	path := Path(name)
+	x.mu.Lock()
+	want, found := x.unread[path]
+	x.mu.Unlock()
+	if !found {
+		return nil
+	}
+	f, err := x.fs.Open(path)
+	if err != nil {
+		return err
+	}
+	_, err = compare(f, want)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.unread, path)
+	return nil
+}
+
+// Compare reads a file to its end and compares it with what the register says, where that knows the content. It gives the
+// bytes read; ErrDamaged where the file differs.
+func (e Entry) Compare(f io.Reader) (bytes int64, err error) {
+	return compare(f, content{e.Bytes, e.Hash})
+}
+
+func compare(f io.Reader, want content) (bytes int64, err error) {
+	h := xxhash.New()
+	bytes, err = io.Copy(h, f)
+	switch {
+	case err != nil:
+		return bytes, err
+	case want == content{}:
+		return bytes, nil
+	case bytes != want.bytes:
+		return bytes, fmt.Errorf("%w: it has %d bytes, %d were written", ErrDamaged, bytes, want.bytes)
+	case h.Sum64() != want.hash:
+		return bytes, fmt.Errorf("%w: its hash is %016x, that of what was written %016x", ErrDamaged, h.Sum64(), want.hash)
+	}
+	return bytes, nil
+}
+
+// ReadFile reads a whole file. ErrDamaged where it is not as it was written.
 func (x *IO) ReadFile(name string) ([]byte, error) {
+	if err := x.Verify(name); err != nil {
+		return nil, err
+	}
 	f, err := x.fs.Open(Path(name))
 	if err != nil {
 		return nil, err

@@ -150,6 +150,12 @@ func isStorage(err error) bool {
 	return ok || errors.Is(err, ErrCorrupt)
 }
 
+// isDamage reports whether what is stored is not as it was written.
+func isDamage(err error) bool {
+	e, ok := errors.AsType[sqlite3.Error](err)
+	return ok && (e.Code == sqlite3.ErrCorrupt || e.Code == sqlite3.ErrNotADB) || errors.Is(err, ErrCorrupt)
+}
+
 // isFull reports whether SQLite gave up for want of space.
 func isFull(err error) bool {
 	e, ok := errors.AsType[sqlite3.Error](err)

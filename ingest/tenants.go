@@ -164,7 +164,9 @@ func (s *Store) openSlot(tenant string, k *slot) {
 		s.cfg.Logger.Error("open tenant", "tenant", tenant, "error", err)
 		p := problem.New(problem.Unavailable, "the tenant's log cannot be opened")
 		p.Cause, p.RetryAfter = err, time.Second
-		k.err = p
+		if k.err = damaged(err); k.err == nil {
+			k.err = p
+		}
 		s.mu.Lock()
 		delete(s.slots, tenant)
 		s.mu.Unlock()

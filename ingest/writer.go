@@ -489,11 +489,24 @@ func fileSize(path string) int64 {
 
 // notWritten is the answer to a batch that is certain not to be on disk.
 func notWritten(cause error) error {
+	if p := damaged(cause); p != nil {
+		return p
+	}
 	p := problem.New(problem.Unavailable, "the write could not be stored; nothing was written")
 	if isFull(cause) {
 		p = problem.New(problem.StorageFull, "there is no space left to store the write; nothing was written")
 	}
 	p.Cause, p.RetryAfter = cause, time.Second
+	return p
+}
+
+// damaged is the answer where a row of the log is not as it was written, which it names; nil for any other error.
+func damaged(cause error) error {
+	if !isDamage(cause) {
+		return nil
+	}
+	p := problem.New(problem.DataDamaged, "the tenant's log is damaged at %v; headlessly repair restores what was published", cause)
+	p.Cause = cause
 	return p
 }
 
@@ -568,6 +581,9 @@ func (w *writer) read(f func(c *conn) error) error {
 	err := w.readers.use(f)
 	if errors.Is(err, errReadersClosed) {
 		return unavailable()
+	}
+	if p := damaged(err); p != nil {
+		return p
 	}
 	return err
 }

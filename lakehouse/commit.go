@@ -254,7 +254,7 @@ func (c *commit) build(ctx context.Context, ch *change) error {
 	if ch.edits, err = p.edits(ch, t); err != nil || len(ch.edits) == 0 {
 		return err
 	}
-	side, err := p.writeSeqs(t.Location(), ch.table.Name, c.seqs(ch.table))
+	side, err := writeSide(p.shop.io, t.Location(), ch.table.Name, c.seqs(ch.table))
 	if err != nil {
 		return err
 	}
@@ -304,12 +304,12 @@ type sideFile struct {
 	Seqs   map[string]int64 `json:"seqs"`
 }
 
-// writeSeqs writes a side file and gives its location.
-func (p *publisher) writeSeqs(location, name string, seqs map[string]int64) (string, error) {
+// writeSide writes a side file and gives its location.
+func writeSide(x *catalog.IO, location, name string, seqs map[string]int64) (string, error) {
 	data, err := json.Marshal(sideFile{Format: 1, Table: name, Seqs: seqs})
 	if err != nil {
 		return "", err
 	}
 	file := location + "/metadata/seqs-" + uuid.NewString() + ".json"
-	return file, p.shop.io.WriteFile(file, append(data, '\n'))
+	return file, x.WriteFile(file, append(data, '\n'))
 }

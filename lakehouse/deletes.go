@@ -67,6 +67,15 @@ func (t *Table) writeDeletes(
 	if err != nil {
 		return nil, err
 	}
+	described, err := t.characterizeDeletes(uri, p, of, footer, size)
+	if err != nil {
+		_ = x.Remove(uri) // an orphan if it stays
+	}
+	return described, err
+}
+
+// characterizeDeletes describes a position-delete file about one data file to Iceberg.
+func (t *Table) characterizeDeletes(uri string, p placement, of string, footer any, size int64) (iceberg.DataFile, error) {
 	described, err := table.DataFileFromMetadata(table.DataFileArgs{
 		Schema: iceberg.PositionalDeleteSchema, Spec: t.spec, Format: iceberg.ParquetFile, Metadata: footer, FilePath: uri,
 		FileSize: size, Content: iceberg.EntryContentPosDeletes, ReferencedDataFile: &of, FormatVersion: 2,
@@ -74,10 +83,27 @@ func (t *Table) writeDeletes(
 		PartitionValues: map[int]any{partitionTenant: p.tenant},
 	})
 	if err != nil {
-		_ = x.Remove(uri) // an orphan if it stays
 		return nil, fmt.Errorf("describe %s: %w", filepath.Base(uri), err)
 	}
 	return described, nil
+}
+
+// deletedFile gives the location of the data file that a position-delete file is about.
+func deletedFile(ctx context.Context, x *catalog.IO, name string) (string, error) {
+	s, err := openStream(ctx, x, name, []int{deletePathID}, 1, defaultMemory)
+	if err != nil {
+		return "", err
+	}
+	defer s.close()
+	columns, rows, err := s.next()
+	if err != nil {
+		return "", err
+	}
+	paths, ok := columns[0].(*array.String)
+	if !ok || rows == 0 {
+		return "", errors.New("not a position-delete file")
+	}
+	return string([]byte(paths.Value(0))), nil
 }
 
 // deletesOf gives the location of the one data file that a position-delete file is about; empty where there are several. Its

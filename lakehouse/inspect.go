@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"path"
 	"path/filepath"
 	"slices"
@@ -15,14 +14,13 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
-	"github.com/cespare/xxhash/v2"
 
 	"headless.ly/catalog"
 	"headless.ly/catalog/noun"
 )
 
 // ErrDamaged is wrapped where a file is not as it was written.
-var ErrDamaged = errors.New("file is damaged")
+var ErrDamaged = catalog.ErrDamaged
 
 // Flaw is one thing that is wrong with the lake.
 type Flaw struct {
@@ -81,6 +79,7 @@ type inspected struct {
 	events   map[string][]segment  // of the events table, by tenant, in order of seq
 	files    map[string][]dataFile // of a noun's table, by tenant
 	bad      map[string]bool       // locations of files that are missing or not as they were written
+	tainted  map[string]bool       // locations of manifests that name one of these
 	broken   map[int64]bool        // snapshots that cannot be read whole
 	listed   bool                  // the current snapshot's manifests could be read: events and files are whole
 	flawed   bool                  // something is wrong with the table that only writing its metadata anew mends
@@ -118,7 +117,7 @@ func Inspect(ctx context.Context, cfg InspectConfig) (*Inspection, error) {
 	}
 	for _, t := range tables {
 		n.tables = append(n.tables, &inspected{Table: t, events: map[string][]segment{}, files: map[string][]dataFile{},
-			bad: map[string]bool{}, broken: map[int64]bool{}})
+			bad: map[string]bool{}, tainted: map[string]bool{}, broken: map[int64]bool{}})
 	}
 	return n, nil
 }
@@ -314,10 +313,14 @@ func (n *Inspection) snapshot(ctx context.Context, t *inspected, s *table.Snapsh
 				break
 			}
 			n.entry(ctx, t, e, seen, current, deletes)
+			if t.bad[e.DataFile().FilePath()] {
+				t.tainted[m.FilePath()] = true
+			}
 		}
 	}
+	tainted := slices.ContainsFunc(manifests, func(m iceberg.ManifestFile) bool { return t.tainted[m.FilePath()] })
+	t.broken[s.SnapshotID] = !sound || tainted
 	if !sound {
-		t.broken[s.SnapshotID] = true
 		return
 	}
 	if current {
@@ -419,24 +422,7 @@ func (n *Inspection) compare(location string) (size int64, err error) {
 		return 0, err
 	}
 	defer f.Close()
-	return compareContent(f, n.register[location])
-}
-
-// compareContent reads a file and compares it with the register, where that knows the file's content.
-func compareContent(f io.Reader, known catalog.Entry) (size int64, err error) {
-	h := xxhash.New()
-	size, err = io.Copy(h, f)
-	switch {
-	case err != nil:
-		return size, err
-	case known.Bytes == 0 && known.Hash == 0:
-		return size, nil
-	case size != known.Bytes:
-		return size, fmt.Errorf("%w: it has %d bytes, %d were written", ErrDamaged, size, known.Bytes)
-	case h.Sum64() != known.Hash:
-		return size, fmt.Errorf("%w: its hash is %016x, that of what was written %016x", ErrDamaged, h.Sum64(), known.Hash)
-	}
-	return size, nil
+	return n.register[location].Compare(f)
 }
 
 // registered compares the register with what the current snapshot names.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -17,9 +18,14 @@ import (
 // Events calls yield with what the events table holds of a tenant, file by file in order of seq. A file that is damaged is
 // reported and passed over: its events are missing. Events are the caller's.
 func (n *Inspection) Events(ctx context.Context, tenant string, yield func(file string, e *Event) error) error {
+	return n.EventsBetween(ctx, tenant, 1, math.MaxInt64, yield)
+}
+
+// EventsBetween is Events of the files that may hold events from one seq to another.
+func (n *Inspection) EventsBetween(ctx context.Context, tenant string, from, upto int64, yield func(file string, e *Event) error) error {
 	t := n.tables[0]
 	for _, s := range t.events[tenant] {
-		if t.bad[s.location] {
+		if t.bad[s.location] || s.last < from || s.first > upto {
 			continue
 		}
 		var stopped error

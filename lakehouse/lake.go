@@ -174,7 +174,7 @@ func (l *Lake) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.ledger = newLedger(tenants)
+	l.ledger = newLedger(tenants, l.cat.IO().Verify)
 	l.archive = newArchive(l.tables[0], l.cat, l.cfg.FS, l.mem)
 	return nil
 }

@@ -62,10 +62,12 @@ type ledger struct {
 	views   map[string]*View
 	behind  map[string]bool    // tenants with a noun's table that lags
 	old     map[string][]*View // by tenant: replaced while they were pinned
+
+	verify func(path string) error // of views' files; does not change
 }
 
-func newLedger(tenants map[string]*standing) *ledger {
-	l := &ledger{tenants: map[string]*standing{}, views: map[string]*View{}, behind: map[string]bool{}, old: map[string][]*View{}}
+func newLedger(tenants map[string]*standing, verify func(path string) error) *ledger {
+	l := &ledger{tenants: map[string]*standing{}, views: map[string]*View{}, behind: map[string]bool{}, old: map[string][]*View{}, verify: verify}
 	l.apply(tenants)
 	return l
 }
@@ -75,6 +77,7 @@ func (l *ledger) apply(tenants map[string]*standing) {
 	views := make(map[string]*View, len(tenants))
 	for tenant, s := range tenants {
 		views[tenant] = viewOf(tenant, s)
+		views[tenant].verify = l.verify
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

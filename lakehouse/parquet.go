@@ -148,6 +148,15 @@ func (t *Table) fillFile(
 
 // describe describes a written data file to Iceberg. Where that fails the file is removed.
 func (t *Table) describe(x *catalog.IO, uri string, p placement, footer any, size int64) (iceberg.DataFile, error) {
+	described, err := t.characterize(uri, p, footer, size)
+	if err != nil {
+		_ = x.Remove(uri) // an orphan if it stays
+	}
+	return described, err
+}
+
+// characterize describes a data file to Iceberg.
+func (t *Table) characterize(uri string, p placement, footer any, size int64) (iceberg.DataFile, error) {
 	args := table.DataFileArgs{Schema: t.schema, Spec: t.spec, Format: iceberg.ParquetFile, Metadata: footer, FilePath: uri,
 		FileSize: size, Content: iceberg.EntryContentData, Properties: t.stats, FormatVersion: 2,
 		PartitionValues: map[int]any{partitionTenant: p.tenant}}
@@ -156,7 +165,6 @@ func (t *Table) describe(x *catalog.IO, uri string, p placement, footer any, siz
 	}
 	described, err := table.DataFileFromMetadata(args)
 	if err != nil {
-		_ = x.Remove(uri) // an orphan if it stays
 		return nil, fmt.Errorf("describe %s: %w", filepath.Base(uri), err)
 	}
 	return described, nil

@@ -12,7 +12,26 @@ type View struct {
 	Seq    int64            // the events table holds the log up to here
 	Nouns  map[string]Files // by noun name; a noun that is missing has nothing published: seq 0
 
-	pins atomic.Int64
+	pins   atomic.Int64
+	verify func(path string) error // nil: files are taken as they are
+}
+
+// Verify compares the files of a noun that were not read since the start with what was written. ErrDamaged where one
+// differs: it must not be read.
+func (v *View) Verify(noun string) error {
+	if v.verify == nil {
+		return nil
+	}
+	for _, f := range v.Nouns[noun].Data {
+		err := v.verify(f.Path)
+		if err == nil && f.Deletes != "" {
+			err = v.verify(f.Deletes)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Files are the data files that hold one tenant's rows of one noun table.

@@ -300,7 +300,11 @@ func (d *database) loadSoon(s *shelf, view *lakehouse.View, table *schema) {
 	view.Pin()
 	s.loading = d.engine.background(d, func(ctx context.Context) {
 		defer view.Release()
-		b, err := d.load(ctx, table, files)
+		err := sound(view, table.noun.Name)
+		var b *base
+		if err == nil {
+			b, err = d.load(ctx, table, files)
+		}
 		if err == nil {
 			err = d.catchUp(ctx, s, b)
 		}

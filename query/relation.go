@@ -2,9 +2,11 @@ package query
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 
+	"headless.ly/catalog/problem"
 	"headless.ly/lakehouse"
 )
 
@@ -61,6 +63,11 @@ func (d *database) relation(ctx context.Context, in scope, r relation) (rows str
 			return rows, release, err
 		}
 	}
+	if kept && files.Seq <= in.seq {
+		if err := sound(in.view, r.noun.Name); err != nil {
+			return "", nil, err
+		}
+	}
 	switch {
 	case !kept:
 		break
@@ -78,6 +85,17 @@ func (d *database) relation(ctx context.Context, in scope, r relation) (rows str
 		return "", nil, err
 	}
 	return versions(g, span{0, upto}, r.deleted), release, nil
+}
+
+// sound refuses files of the published table that are not as they were written.
+func sound(view *lakehouse.View, noun string) error {
+	err := view.Verify(noun)
+	if errors.Is(err, lakehouse.ErrDamaged) {
+		p := problem.New(problem.DataDamaged, "a file of the published %s of this tenant is damaged; headlessly verify names it, repair writes it anew", noun)
+		p.Type, p.Cause = noun, err
+		return p
+	}
+	return err
 }
 
 // empty selects no row, with the table's columns.

@@ -57,12 +57,12 @@ type run struct {
 
 	lake *lakehouse.Inspection
 	sick map[string]*sickness // tenants with a damaged log
+	plan plan
 }
 
 // sickness is what is wrong with a tenant's log.
 type sickness struct {
-	log  []span // damaged or missing events
-	open error  // why the file cannot be read at all
+	log []span // damaged or missing events
 }
 
 // span is events that follow each other.
@@ -80,7 +80,8 @@ func Verify(ctx context.Context, cfg Config) (*Report, error) {
 
 func verify(ctx context.Context, cfg Config) (*run, error) {
 	began := time.Now()
-	r := &run{Config: cfg, sick: map[string]*sickness{}, report: Report{Findings: []Finding{}}}
+	r := &run{Config: cfg, sick: map[string]*sickness{}, report: Report{Findings: []Finding{}},
+		plan: plan{tables: map[string]map[string]bool{}, suspects: map[string]bool{}, orphans: map[string][]string{}}}
 	if err := r.open(ctx); err != nil {
 		return nil, err
 	}
@@ -144,6 +145,7 @@ func (r *run) tenants() (tenants, others []string, err error) {
 }
 
 func (r *run) found(f Finding) {
+	r.plan.note(r.Dir, f)
 	if len(r.report.Findings) >= MaxFindings {
 		r.report.More++
 		return
@@ -177,7 +179,6 @@ func (r *run) tenant(ctx context.Context, tenant string) error {
 		return refusal(r.Dir, err)
 	}
 	if err != nil {
-		s.open = err
 		damaged(ingest.Damage{Part: ingest.PartFile, Detail: err.Error()})
 		return nil
 	}

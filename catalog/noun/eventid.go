@@ -51,6 +51,12 @@ func (o EventIDs) Seq(id string) (seq int64, ok bool) {
 	return int64((sum + eventSpan - o.shift(salt)) % eventSpan), true
 }
 
+// EventIDsOf finds the offset of a log by the id of one of its entries and the entry's seq; false for what cannot be an id.
+func EventIDsOf(id string, seq int64) (EventIDs, bool) {
+	sum, ok := EventIDs(0).Seq(id)
+	return EventIDs((uint64(sum) + eventSpan - uint64(seq)%eventSpan) % eventSpan), ok
+}
+
 // shift is what is added to a seq beside a salt; below eventSpan.
 func (o EventIDs) shift(salt uint64) uint64 {
 	mixed := salt * 0x9E3779B97F4A7C15

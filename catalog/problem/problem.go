@@ -51,6 +51,7 @@ const (
 	Unavailable    Code = "service_unavailable"
 	StorageFull    Code = "storage_full"
 	Timeout        Code = "timeout"
+	DataDamaged    Code = "data_damaged" // what is stored is not as it was written; repairing it is the operator's
 	Internal       Code = "internal_error"
 )
 

@@ -44,6 +44,23 @@ func verifyCommand() *cobra.Command {
 	return cmd
 }
 
+func repairCommand() *cobra.Command {
+	var f careFlags
+	cmd := &cobra.Command{
+		Use:   "repair",
+		Short: "Mend a data folder that no server uses",
+		Long: "Mend what verify finds: states, unique values and tables are made anew from the logs, damaged events of a log from the events\n" +
+			"table. What is made is verified before it is put in place; what was damaged is kept in the folder repair of the data folder.\n" +
+			"The exit status is 1 where something could not be recovered.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runRepair(cmd.Context(), f, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	f.flags(cmd)
+	return cmd
+}
+
 func (f *careFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.data, "data", os.Getenv("HEADLESSLY_DATA"), "data folder (HEADLESSLY_DATA; default: headlessly/data in the user's cache folder)")
 	cmd.Flags().BoolVar(&f.json, "json", false, "answer as one JSON object")
@@ -101,6 +118,36 @@ func runVerify(ctx context.Context, f careFlags, out, messages io.Writer) error 
 		printReport(out, report)
 	}
 	if err == nil && !report.Whole {
+		err = errNotWhole
+	}
+	return err
+}
+
+func runRepair(ctx context.Context, f careFlags, out, messages io.Writer) error {
+	cfg, bar, err := f.config(messages, "repairing")
+	if err != nil {
+		return err
+	}
+	if !f.json {
+		cfg.Say = func(format string, args ...any) {
+			_ = bar.Clear()
+			fmt.Fprintf(out, format+"\n", args...)
+		}
+	}
+	done, err := care.Repair(ctx, cfg)
+	_ = bar.Finish()
+	if err != nil {
+		return fmt.Errorf("repair: %w", err)
+	}
+	if f.json {
+		err = json.NewEncoder(out).Encode(done)
+	} else {
+		if done.Kept != "" {
+			fmt.Fprintf(out, "what was damaged is kept in %s\n", filepath.Join(cfg.Dir, done.Kept))
+		}
+		printReport(out, done.After)
+	}
+	if err == nil && (!done.After.Whole || len(done.Lost) > 0) {
 		err = errNotWhole
 	}
 	return err

@@ -5,6 +5,8 @@
 //	headlessly export    fetch all entities of a type from a running server
 //	headlessly sql       run a SQL statement that reads
 //	headlessly aggregate count, sum and group the entities of a type
+//	headlessly verify    say whether a data folder is whole
+//	headlessly repair    mend a data folder that no server uses
 //	headlessly demo      serve with sample data
 //	headlessly engine    run queries for serve and demo, which start it; never by hand
 //	headlessly version   say which version this is

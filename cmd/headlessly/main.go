@@ -32,7 +32,7 @@ func rootCommand() *cobra.Command {
 		Args:          cobra.NoArgs,
 		Version:       version(),
 	}
-	root.AddCommand(serveCommand(), demoCommand(), importCommand(), exportCommand(), sqlCommand(), aggregateCommand(), tenantCommand(), verifyCommand(), engineCommand(), versionCommand())
+	root.AddCommand(serveCommand(), demoCommand(), importCommand(), exportCommand(), sqlCommand(), aggregateCommand(), tenantCommand(), verifyCommand(), repairCommand(), engineCommand(), versionCommand())
 	return root
 }
 
