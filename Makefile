@@ -81,7 +81,7 @@ crash:
 	grep -E '^(held|falls short): ' bin/crash.log | tail -n 1; exit $$status
 
 faults: # every STEP-th operation of log and publisher fails once, in every way; the power is cut at 50 points
-	go test -count=1 -timeout 0 -run '^(TestFailTheNthOperation|TestFullDisk|TestPowerCuts.*)$$' -v ./cmd/headlessly -args -durability.step=$(STEP) -durability.cuts=50
+	go test -count=1 -timeout 0 -parallel 8 -run '^(TestFailTheNthOperation|TestFullDisk|TestPowerCuts.*)$$' -v ./cmd/headlessly -args -durability.step=$(STEP) -durability.cuts=50
 
 exactly: # seeded runs of publishing and maintenance with a kill, a failing disk, a lost response or another program in each
 	go test -count=1 -timeout 0 -run '^TestExactlyOnce$$' -v ./lakehouse -args -exactly.runs=$(RUNS)
