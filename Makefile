@@ -6,7 +6,7 @@ STEP ?= 1
 COMMANDS ?= 1000000
 SHELL := bash
 
-.PHONY: build engines engines-short notebooks test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-steady bench-catalog bench-short crash engine-kills faults exactly model compatibility
+.PHONY: build engines engines-short notebooks test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-steady bench-catalog bench-import bench-short crash engine-kills faults exactly model compatibility
 
 build:
 	go build -o bin/headlessly ./cmd/headlessly
@@ -26,7 +26,7 @@ lint:
 demo:
 	go run ./cmd/headlessly demo
 
-bench: bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-steady
+bench: bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-steady bench-import
 	go test -run '^$$' -bench . ./ingest ./lakehouse ./query
 
 bench-write:
@@ -60,6 +60,9 @@ bin/extensions:
 
 bench-sql: # CONTACTS=10000000 for a large tenant: half an hour
 	cd cmd/bench && go run . sql -contacts $(or $(CONTACTS),100000)
+
+bench-import: # 1,000,000 rows, beside DuckDB's COPY
+	cd cmd/bench && go run . import
 
 bench-catalog:
 	cd cmd/bench && go run . catalog
