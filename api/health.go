@@ -100,11 +100,12 @@ type choreStatus struct {
 	Error   string     `json:"error,omitempty"`
 }
 
-// cacheStatus is what the engine holds decoded of the published files.
+// cacheStatus is what the engine holds decoded of the published files, and of histories.
 type cacheStatus struct {
 	Bytes      int64   `json:"bytes"`
 	LimitBytes int64   `json:"limitBytes"`
 	Tables     int     `json:"tables"`
+	Histories  int     `json:"histories"`
 	Hits       int64   `json:"hits"`
 	Misses     int64   `json:"misses"`
 	HitRate    float64 `json:"hitRate"` // 0 before the first read
@@ -185,7 +186,7 @@ func (s *Service) maintenance() []choreStatus {
 // cache says what the engine holds.
 func (s *Service) cache() cacheStatus {
 	c := s.reader.Cache()
-	out := cacheStatus{Bytes: c.Bytes, LimitBytes: c.Limit, Tables: c.Tables, Hits: c.Hits, Misses: c.Misses,
+	out := cacheStatus{Bytes: c.Bytes, LimitBytes: c.Limit, Tables: c.Tables, Histories: c.Histories, Hits: c.Hits, Misses: c.Misses,
 		Loads: c.Loads, Failures: c.Failures, Evictions: c.Evictions}
 	if reads := c.Hits + c.Misses; reads > 0 {
 		out.HitRate = float64(c.Hits) / float64(reads)

@@ -4,21 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
-	"io"
-	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"headless.ly/lakehouse"
 	"headless.ly/query/engine"
-)
-
-// columnUntil holds the seq at which a version was superseded; current marks that it was not.
-const (
-	columnUntil = "_until"
-	current     = math.MaxInt64
 )
 
 // A noun's base is loaded when it is read for the baseReads-th time, and anew when more than EngineConfig.RebaseRows versions,
@@ -44,26 +34,18 @@ const (
 // table. Against joining the rows with those of a tail by id, marking costs a fourth by statement: with 5,000 of 100,000 rows
 // changed 0.7 to 8 ms instead of 6 to 15.
 type base struct {
-	lease
+	holding
+	versionRows
 	schema *schema
-	name   string // of the attached database
 	floor  int64
 	fed    int64
 	loaded int64 // rows when it was loaded
-	rows   int64 // versions
 	room   int64 // versions that may be added before it is loaded anew
-	bytes  int64
-
-	places map[uint64]int64 // row numbers of current versions by the hash of their id; nil: not needed so far
-	seed   maphash.Seed
 }
-
-// table is the base's table in SQL.
-func (b *base) table() string { return quoteName(b.name) + ".rows" }
 
 // at selects the rows at an instant between floor and fed.
 func (b *base) at(seq int64) string {
-	return "select " + b.schema.list + " from " + b.table() + " where _seq <= " + number(seq) + " and " + columnUntil + " > " + number(seq)
+	return "select " + b.schema.list + " from " + b.table() + " where " + stateAt(seq)
 }
 
 // outgrown says whether so much was added that newer files should be decoded.
@@ -127,13 +109,13 @@ func (d *database) based(ctx context.Context, in scope, table *schema, upto int6
 		}
 		return "", nil, err
 	}
-	d.engine.bases.used(b)
+	d.engine.bases.used(&b.holding)
 	return b.at(upto), release, nil
 }
 
 // drop takes the base away. The caller holds the turn.
 func (s *shelf) drop(d *database) {
-	d.engine.bases.forget(s.base)
+	d.engine.bases.forget(&s.base.holding)
 	d.doom(&s.base.lease)
 	s.base = nil
 	s.postpone()
@@ -145,15 +127,6 @@ func (s *shelf) postpone() {
 	s.failed++
 }
 
-// change is an event as a row of a base.
-type change struct {
-	values []any
-	id     string
-	seq    int64
-	until  int64
-	delete bool
-}
-
 // follow feeds the base with the events up to a seq; errEnough if they are too many for that. Other errors, unless the
 // context's, leave the base in an unknown state. The caller holds the turn.
 func (d *database) follow(ctx context.Context, b *base, upto int64) error {
@@ -161,134 +134,19 @@ func (d *database) follow(ctx context.Context, b *base, upto int64) error {
 		return nil
 	}
 	most := followTimes*b.room - (b.rows - b.loaded)
-	var changes []change
-	r := lakehouse.Range{After: b.fed, Upto: upto, Noun: b.schema.noun.Name}
-	err := d.engine.log.Read(ctx, d.tenant, r, func(e *lakehouse.Event) error {
-		if int64(len(changes)) >= most {
-			return errEnough
-		}
-		values, err := lakehouse.Row(b.schema.noun, e)
-		changes = append(changes, change{values: values, id: e.Target, seq: e.Seq, until: current, delete: e.Verb == "delete"})
-		return err
+	changes, next, err := d.changes(ctx, b.schema, span{b.fed, upto}, int(most), func(e *lakehouse.Event) ([]any, error) {
+		return lakehouse.Row(b.schema.noun, e)
 	})
+	if err == nil && next < upto {
+		return errEnough
+	}
 	if err == nil && len(changes) > 0 {
-		err = d.change(context.WithoutCancel(ctx), b, changes)
+		err = d.use(ctx, func(conn *engine.Conn) error { return b.change(context.WithoutCancel(ctx), conn, changes) })
 	}
 	if err == nil {
 		b.fed = upto
 	}
 	return err
-}
-
-// change appends changes to the base, and marks what they supersede.
-func (d *database) change(ctx context.Context, b *base, changes []change) error {
-	return d.use(ctx, func(conn *engine.Conn) error {
-		if b.places == nil {
-			if err := b.find(ctx, conn); err != nil {
-				return err
-			}
-		}
-		marks := b.place(changes)
-		if err := b.add(conn, changes); err != nil {
-			return fmt.Errorf("append to base of %s: %w", b.schema.name, err)
-		}
-		if err := b.mark(ctx, conn, marks); err != nil {
-			return fmt.Errorf("mark in base of %s: %w", b.schema.name, err)
-		}
-		return nil
-	})
-}
-
-// find reads where the current versions are. All rows are, until something is marked.
-func (b *base) find(ctx context.Context, conn *engine.Conn) error {
-	rows, err := conn.Query(ctx, "select id, rowid from "+b.table())
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	b.places, b.seed = make(map[uint64]int64, b.rows), maphash.MakeSeed()
-	for {
-		chunk, err := rows.Next(ctx)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		for i := range chunk.Rows {
-			b.places[maphash.Bytes(b.seed, chunk.Columns[0].Text(i))] = chunk.Columns[1].Int(i)
-		}
-	}
-}
-
-// mark is a row that was superseded at a seq.
-type mark struct{ row, seq int64 }
-
-// place numbers the rows that changes become and gives the older ones that they supersede.
-func (b *base) place(changes []change) (marks []mark) {
-	next, of := b.rows, map[int64]int{}
-	for i := range changes {
-		c := &changes[i]
-		key := maphash.String(b.seed, c.id)
-		if row, ok := b.places[key]; ok && row >= b.rows {
-			changes[of[row]].until = c.seq
-		} else if ok {
-			marks = append(marks, mark{row, c.seq})
-		}
-		if c.delete {
-			delete(b.places, key)
-			continue
-		}
-		b.places[key], of[next] = next, i
-		next++
-	}
-	return marks
-}
-
-// add appends the rows of changes.
-func (b *base) add(conn *engine.Conn, changes []change) (err error) {
-	appender, err := conn.AppendTo(b.name, "rows")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, appender.Close()) }()
-	for i := range changes {
-		if c := &changes[i]; !c.delete {
-			if err := appender.Row(append(c.values, c.until)...); err != nil {
-				return err
-			}
-			b.rows++
-		}
-	}
-	return nil
-}
-
-// maxMarks bounds one statement that marks rows.
-const maxMarks = 1000
-
-// mark sets the seqs at which rows were superseded. Each has to be there, and current.
-func (b *base) mark(ctx context.Context, conn *engine.Conn, marks []mark) error {
-	for len(marks) > 0 {
-		some := marks[:min(len(marks), maxMarks)]
-		marks = marks[len(some):]
-		var cases, places strings.Builder
-		for i, m := range some {
-			if i > 0 {
-				places.WriteString(", ")
-			}
-			cases.WriteString(" when " + number(m.row) + " then " + number(m.seq))
-			places.WriteString(number(m.row))
-		}
-		count, err := readAll(ctx, conn, "update "+b.table()+" set "+columnUntil+" = case rowid"+cases.String()+" end where rowid in ("+
-			places.String()+") and "+columnUntil+" = "+strconv.FormatInt(current, 10))
-		if err != nil {
-			return err
-		}
-		if n, _ := count[0][0].(int64); n != int64(len(some)) {
-			return fmt.Errorf("%d of %d rows are there", n, len(some))
-		}
-	}
-	return nil
 }
 
 // loadSoon loads a base from a view's files beside whoever asks, if it is worth it. The caller holds the turn and the view.
@@ -320,11 +178,11 @@ func (d *database) loadSoon(s *shelf, view *lakehouse.View, table *schema) {
 			return
 		}
 		if old := s.base; old != nil {
-			d.engine.bases.forget(old)
+			d.engine.bases.forget(&old.holding)
 			d.doom(&old.lease)
 		}
 		s.base, s.failed = b, 0
-		d.engine.bases.add(d, b)
+		d.engine.bases.add(d, &b.holding)
 	})
 	if !s.loading {
 		view.Release()
@@ -347,11 +205,12 @@ func (d *database) catchUp(ctx context.Context, s *shelf, b *base) error {
 // load decodes files into a new base.
 func (d *database) load(ctx context.Context, table *schema, files lakehouse.Files) (b *base, err error) {
 	b = &base{
-		schema: table, name: "base " + number(d.engine.tables.Add(1)),
-		floor: files.Seq, fed: files.Seq, loaded: files.Rows, rows: files.Rows,
+		versionRows: versionRows{database: "base " + number(d.engine.tables.Add(1)), name: "rows", rows: files.Rows},
+		schema:      table,
+		floor:       files.Seq, fed: files.Seq, loaded: files.Rows,
 		room: max(int64(d.engine.cfg.RebaseRows), files.Rows/rebaseShare),
 	}
-	b.lease.drop = func() error { return d.exec(context.Background(), "detach database if exists "+quoteName(b.name)) }
+	b.lease.drop = d.detach(b.database)
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("load base of %s: %w", table.name, err), b.lease.drop())
@@ -364,10 +223,10 @@ func (d *database) load(ctx context.Context, table *schema, files lakehouse.File
 			return err
 		}
 		for _, text := range []string{
-			"attach ':memory:' as " + quoteName(b.name) + " (compress)",
+			"attach ':memory:' as " + quoteName(b.database) + " (compress)",
 			"create table " + b.table() + " as select " + table.list + ", cast(" + strconv.FormatInt(current, 10) + " as bigint) as " +
 				columnUntil + " from (" + published(table, files) + ")",
-			"checkpoint " + quoteName(b.name),
+			"checkpoint " + quoteName(b.database),
 		} {
 			if err := conn.Exec(ctx, text); err != nil {
 				return err
@@ -385,6 +244,11 @@ func (d *database) load(ctx context.Context, table *schema, files lakehouse.File
 
 // placeBytes is what a row takes at least: its place, when something was changed.
 const placeBytes = 24
+
+// detach gives what drops an attached database, with all in it.
+func (d *database) detach(name string) func() error {
+	return func() error { return d.exec(context.Background(), "detach database if exists "+quoteName(name)) }
+}
 
 // heldBytes is the memory of a database's tables.
 func heldBytes(ctx context.Context, conn *engine.Conn) (int64, error) {

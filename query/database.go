@@ -40,6 +40,8 @@ type database struct {
 	defined map[*engine.Conn]map[string]string // what names stand for on a connection; guarded by mu, its values by the connection
 	shelves map[*schema]*shelf                 // guarded by mu; nil: bases are not kept
 
+	archives map[*schema]*archive // guarded by mu
+
 	foreign *semaphore.Weighted // the tenant's own statements: one at a time
 	exports *semaphore.Weighted // the tenant's exports: they leave connections to reads
 
@@ -189,6 +191,9 @@ func (d *database) close() error {
 		return nil
 	}
 	d.engine.bases.abandon(d)
+	for _, m := range d.members {
+		d.engine.bases.abandon(m)
+	}
 	for range cap(d.idle) {
 		if conn := <-d.idle; conn != nil {
 			conn.Close()

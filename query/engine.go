@@ -31,8 +31,8 @@ type EngineConfig struct {
 	Threads        int                          // 2 per database
 	MemoryMB       int                          // 256 per database, tables fed from the log included; beyond it they spill
 	MaxProcessMB   int                          // 4096: when the process has more, statements of tenants are cancelled
-	CacheMB        int                          // 1024: rows of published files that are held decoded, all databases together
-	BaseMB         int                          // 256 per noun of a tenant: what is larger is read from its files
+	CacheMB        int                          // 1024: rows of published files, and of histories, that are held decoded, all databases together
+	BaseMB         int                          // 256 per noun of a tenant, and for its history: what is larger is read from files and log
 	MaxBaseRows    int                          // 5,000,000 likewise
 	RebaseRows     int                          // 5,000 versions, or a 20th of the rows, may be added to what is held before it is decoded anew
 	TempMB         int                          // 4096 per database: what may be spilled
@@ -43,8 +43,10 @@ type EngineConfig struct {
 	QueueTimeout   time.Duration                // 5 s to wait for a turn
 	QueryTimeout   time.Duration                // 10 s for one query
 	MaxTailRows    int                          // 50,000: a longer tail keeps only the latest version of each entity
-	MaxHistoryRows int                          // 500,000 versions of one noun are kept; longer histories are read anew each time
-	MaxRows        int                          // 2,000,000 rows fed from logs, all databases together
+	MaxHistoryRows int                          // 5,000,000 versions of one noun are held; longer histories are read anew each time
+	CheckpointRows int                          // 10,000 versions, and half as many as entities, are superseded between two checkpoints of a history
+	MaxLogRows     int                          // 500,000 events of the log are held; a longer one is read anew each time
+	MaxRows        int                          // 2,000,000 rows of tails and logs, all databases together
 	Logger         *slog.Logger                 // slog.Default(): says when the process is started again
 }
 
@@ -76,7 +78,9 @@ func (c *EngineConfig) defaults() {
 	setTime(&c.QueueTimeout, 5*time.Second)
 	setTime(&c.QueryTimeout, 10*time.Second)
 	set(&c.MaxTailRows, 50_000)
-	set(&c.MaxHistoryRows, 500_000)
+	set(&c.MaxHistoryRows, 5_000_000)
+	set(&c.CheckpointRows, 10_000)
+	set(&c.MaxLogRows, 500_000)
 	set(&c.MaxRows, 2_000_000)
 }
 

@@ -49,12 +49,16 @@ func TestConcurrent(t *testing.T) {
 	t.Run("narrow", func(t *testing.T) { // two tenants push each other out, tails are compacted, histories too long
 		checkConcurrent(t, EngineConfig{MaxDatabases: 1, MaxTailRows: 200, MaxHistoryRows: 800})
 	})
+	t.Run("many checkpoints", func(t *testing.T) { checkConcurrent(t, EngineConfig{CheckpointRows: 30}) })
+	t.Run("little held", func(t *testing.T) { // bases and pasts push each other out
+		checkConcurrent(t, EngineConfig{CheckpointRows: 100, CacheMB: 1})
+	})
 }
 
 func checkConcurrent(t *testing.T, limits EngineConfig) {
 	w := newWorld(t, func(c *Config) {
 		c.Engine.MaxTailRows, c.Engine.MaxHistoryRows, c.Engine.MaxDatabases = limits.MaxTailRows, limits.MaxHistoryRows, limits.MaxDatabases
-		c.Engine.RebaseRows = limits.RebaseRows
+		c.Engine.RebaseRows, c.Engine.CheckpointRows, c.Engine.CacheMB = limits.RebaseRows, limits.CheckpointRows, limits.CacheMB
 	})
 	nouns := []*noun.Noun{mustNoun("Contact"), mustNoun("Deal")}
 	tenants := []string{"acme", "birch"}

@@ -14,7 +14,7 @@ const pruneRows = 5000
 // feedKey names one feed of a database.
 type feedKey struct {
 	table   *schema
-	history bool // from the log's beginning; else from what was published
+	history bool // every version; else the tail: what is not published
 }
 
 // noun is the noun whose events are fed; "" for the log, which takes all.
@@ -30,7 +30,7 @@ type feed struct {
 	key     feedKey
 	turn             // its holder may touch what follows
 	segment *segment // nil: none yet
-	tooLong bool     // a history beyond the limit: it is read anew each time
+	tooLong bool     // the log, beyond the limit: it is read anew each time
 	compact int      // a tail with more rows than this is compacted; 0: the limit
 }
 
@@ -82,10 +82,9 @@ func (d *database) tail(ctx context.Context, table *schema, need span) (g *segme
 	return f.segment, release, nil
 }
 
-// history gives a segment with every version of the noun's entities up to a seq; if latest will do, perhaps of each the latest
-// at that seq only.
-func (d *database) history(ctx context.Context, table *schema, upto int64, latest bool) (g *segment, release func(), err error) {
-	f := d.feed(feedKey{table: table, history: true})
+// events gives a segment with every event of the log up to a seq.
+func (d *database) events(ctx context.Context, upto int64) (g *segment, release func(), err error) {
+	f := d.feed(feedKey{table: d.engine.events})
 	if err := f.wait(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -102,7 +101,7 @@ func (d *database) history(ctx context.Context, table *schema, upto int64, lates
 		return nil, nil, err
 	}
 	if f.tooLong {
-		return d.private(ctx, f.key, span{0, upto}, latest)
+		return d.private(ctx, f.key, span{0, upto}, false)
 	}
 	release, _ = d.hold(&f.segment.lease) // its feed has it: it is not doomed
 	return f.segment, release, nil
@@ -122,7 +121,7 @@ func (d *database) advance(ctx context.Context, f *feed, upto int64) error {
 	defer leave()
 	r := lakehouse.Range{After: g.fed, Upto: upto, Noun: f.key.noun()}
 	err = d.extend(ctx, g, r, func(*lakehouse.Event) (bool, error) {
-		if f.key.history && len(g.seqs) >= d.engine.cfg.MaxHistoryRows {
+		if f.key.noun() == "" && len(g.seqs) >= d.engine.cfg.MaxLogRows {
 			return false, errEnough
 		}
 		return true, nil

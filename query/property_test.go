@@ -36,7 +36,9 @@ func checkProperty(t *testing.T, seed uint64) {
 	w := newWorld(t, func(c *Config) {
 		if g.IntN(2) == 0 { // with bounds so low that every strategy is used
 			c.Engine.MaxTailRows = 20
-			c.Engine.MaxHistoryRows = 60
+			c.Engine.MaxHistoryRows, c.Engine.MaxLogRows = 60, 60
+		} else {
+			c.Engine.CheckpointRows = 1 + g.IntN(20)
 		}
 	}, func(c *lakehouse.Config) {
 		if g.IntN(3) > 0 { // in files with deleted rows

@@ -42,7 +42,7 @@ func (d *database) with(ctx context.Context, in scope, relations []relation) (te
 //	base              the noun is read often, and its base reaches back to the instant
 //	files             nothing of the noun changed behind the published table
 //	files and tail    the instant lies at or behind the published table
-//	history           otherwise: an earlier instant, deleted rows, or a noun without a table
+//	past              otherwise: an earlier instant, deleted rows, or a noun without a table
 func (d *database) relation(ctx context.Context, in scope, r relation) (rows string, release func(), err error) {
 	if r.versions {
 		return d.source(ctx, in, named{r.noun, formHistory})
@@ -80,11 +80,11 @@ func (d *database) relation(ctx context.Context, in scope, r relation) (rows str
 		}
 		return merged(table, files, g, span{files.Seq, upto}), release, nil
 	}
-	g, release, err := d.history(ctx, table, upto, true)
+	h, release, err := d.history(ctx, table, upto, true)
 	if err != nil {
 		return "", nil, err
 	}
-	return versions(g, span{0, upto}, r.deleted), release, nil
+	return h.state(upto, r.deleted), release, nil
 }
 
 // sound refuses files of the published table that are not as they were written.

@@ -112,11 +112,26 @@ func (g *segment) row(e *lakehouse.Event) ([]any, error) {
 	if g.schema.noun == nil {
 		return logRow(e), nil
 	}
-	values, err := lakehouse.Row(g.schema.noun, e)
 	if g.whole {
-		values = append(values, time.UnixMilli(e.Timestamp), e.Verb, textOrNull(e.Actor), e.ID)
+		return versionRow(g.schema, e)
 	}
+	values, err := lakehouse.Row(g.schema.noun, e)
 	return append(values, e.Verb == "delete"), err
+}
+
+// state implements history.
+func (g *segment) state(upto int64, deleted bool) string { return versions(g, span{0, upto}, deleted) }
+
+// all implements history.
+func (g *segment) all(upto int64) string {
+	return "select " + g.schema.list + ", " + columnFrom + ", lead(" + columnFrom + ") over (partition by id order by _seq) as " + columnTo + ", " +
+		columnDeleted + ", _verb, _actor, _event from " + g.table + " where _seq <= " + number(upto)
+}
+
+// at implements history.
+func (g *segment) at(upto int64) string {
+	return "select " + g.schema.list + " from " + g.table + " where not " + columnDeleted + " and _seq in (select max(_seq) from " + g.table +
+		" where _seq <= " + number(upto) + " and " + columnFrom + " <= cast(ts as timestamptz) group by id)"
 }
 
 // logRow is an event in the columns of the log.

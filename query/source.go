@@ -24,35 +24,23 @@ func (d *database) source(ctx context.Context, in scope, n named) (rows string, 
 	if err != nil {
 		return "", nil, err
 	}
-	g, release, err := d.history(ctx, table, min(changed, in.seq), false)
+	h, release, err := d.history(ctx, table, min(changed, in.seq), false)
 	if err != nil {
 		return "", nil, err
 	}
 	if n.form == formAt {
-		return versionsAt(g, in.seq), release, nil
+		return h.at(in.seq), release, nil
 	}
-	return allVersions(g, in.seq), release, nil
+	return h.all(in.seq), release, nil
 }
 
 // log selects the events up to the scope's seq.
 func (d *database) log(ctx context.Context, in scope) (rows string, release func(), err error) {
-	g, release, err := d.history(ctx, d.engine.events, in.seq, false)
+	g, release, err := d.events(ctx, in.seq)
 	if err != nil {
 		return "", nil, err
 	}
 	return "select " + g.schema.list + " from " + g.table + " where seq <= " + number(in.seq), release, nil
-}
-
-// allVersions selects every version up to a seq with the interval in which it held.
-func allVersions(g *segment, upto int64) string {
-	return "select " + g.schema.list + ", " + columnFrom + ", lead(" + columnFrom + ") over (partition by id order by _seq) as _validTo, " +
-		columnDeleted + ", _verb, _actor, _event from " + g.table + " where _seq <= " + number(upto)
-}
-
-// versionsAt selects the entities as they were at the parameter ts, and not behind a seq.
-func versionsAt(g *segment, upto int64) string {
-	return "select " + g.schema.list + " from " + g.table + " where not " + columnDeleted + " and _seq in (select max(_seq) from " + g.table +
-		" where _seq <= " + number(upto) + " and " + columnFrom + " <= cast(ts as timestamptz) group by id)"
 }
 
 // define makes what an admitted statement names known to a connection, under the names it uses. What it names stays until

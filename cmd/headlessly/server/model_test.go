@@ -94,7 +94,8 @@ func newTrial(t *testing.T, seed uint64) *trial {
 	m.lakes = lakehouse.Config{Dir: t.TempDir(), Nouns: noun.Core(), Interval: -1, MaintainEvery: -1, Logger: quiet,
 		ReplaceRows: pickOf(random, 0, -1, 40), CompactFiles: pickOf(random, 2, 4), CompactRows: pickOf(random, 0, 100)}
 	m.engine = query.EngineConfig{Warehouse: filepath.Join(m.lakes.Dir, "warehouse"), TempDir: filepath.Join(m.lakes.Dir, "tmp"), Logger: quiet,
-		MaxTailRows: pickOf(random, 0, 30), MaxHistoryRows: pickOf(random, 0, 200), RebaseRows: pickOf(random, 0, 5)}
+		MaxTailRows: pickOf(random, 0, 30), MaxHistoryRows: pickOf(random, 0, 200), RebaseRows: pickOf(random, 0, 5),
+		CheckpointRows: pickOf(random, 0, 5, 50)}
 	m.lakes.Now = func() time.Time { return m.now.AddDate(100, 0, 0) } // no table was made later, so days are tagged as they pass
 	m.keep = pickOf(random, time.Minute, 5*time.Hour)
 	m.open()
