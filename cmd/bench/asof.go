@@ -59,8 +59,17 @@ func (t *target) waitForDeals(ctx context.Context) error {
 	}
 }
 
-// asOf measures reads of the demo's past beside the same reads of its present. Only the answers are judged so far.
-func (b *bench) asOf(ctx context.Context, r *report) (err error) {
+// asOf measures reads of the past beside the same reads of the present: statements on a tenant of many commits, and what the
+// doors of entities answer of the demo's.
+func (b *bench) asOf(ctx context.Context, r *report) error {
+	if err := b.asOfStatements(ctx, r); err != nil {
+		return err
+	}
+	return b.asOfDemo(ctx, r)
+}
+
+// asOfDemo measures gets, lists and counts. Only the answers are judged.
+func (b *bench) asOfDemo(ctx context.Context, r *report) (err error) {
 	deals, err := readPipeline(b.repo)
 	if err != nil {
 		return err

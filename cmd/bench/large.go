@@ -181,6 +181,7 @@ func (b *bench) updateContacts(ctx context.Context, r *report, t *target, rows i
 type updates struct {
 	path    string
 	rows    int
+	scores  bool // the lead score is what changes, else the phone
 	written []written
 
 	turn       int
@@ -193,6 +194,9 @@ func (u *updates) Next() []byte {
 	u.turn++
 	u.id = largeID(rand.IntN(u.rows))
 	u.body = fmt.Appendf(u.body[:0], `{"phone":"+1 555 %07d"}`, u.turn)
+	if u.scores {
+		u.body = fmt.Appendf(u.body[:0], `{"leadScore":%d}`, rand.IntN(100))
+	}
 	u.wire = appendRequest(u.wire[:0], request{method: "PUT", path: u.path + "/" + u.id, body: u.body})
 	return u.wire
 }

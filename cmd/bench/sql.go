@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strings"
 	"time"
 
 	"headless.ly/cmd/bench/load"
@@ -68,13 +69,18 @@ func (b *bench) sqlServers(ctx context.Context, r *report, t *target, rows int) 
 	if err != nil {
 		return nil, err
 	}
+	return b.duckOver(ctx, r, t, seen, "organization", "contact")
+}
+
+// duckOver starts DuckDB over the files of what was last seen of some tables. It leaves both servers paused.
+func (b *bench) duckOver(ctx context.Context, r *report, t *target, seen map[string][]sight, tables ...string) (*target, error) {
 	reader, err := outside.NewReader()
 	if err != nil {
 		return nil, err
 	}
 	defer reader.Close()
 	argv := []string{"", duckDBCommand}
-	for _, table := range []string{"organization", "contact"} {
+	for _, table := range tables {
 		sights := seen[table]
 		if len(sights) == 0 {
 			return nil, fmt.Errorf("the table %s does not hold what was imported: %s", table, t.tail())
@@ -159,7 +165,7 @@ const sqlPath = "/~" + largeTenant + "/sql"
 // statementRequest is a statement as it goes over the wire.
 func statementRequest(path, text string) []byte {
 	body := []byte(text)
-	if path == sqlPath {
+	if strings.HasPrefix(path, sqlPath) {
 		body, _ = json.Marshal(map[string]string{"sql": text}) // of texts: cannot fail
 	}
 	return appendRequest(nil, request{method: "POST", path: path, body: body})

@@ -58,13 +58,13 @@ type target struct {
 	acknowledged atomic.Int64 // creates
 }
 
-// product starts the product on a new data folder.
-func (b *bench) product(ctx context.Context) (*target, error) {
+// product starts the product on a new data folder, with more flags perhaps.
+func (b *bench) product(ctx context.Context, flags ...string) (*target, error) {
 	data, err := b.folder("product")
 	if err != nil {
 		return nil, err
 	}
-	c, err := b.start(ctx, "headlessly", b.binary, "serve", "--addr", "127.0.0.1:0", "--data", data)
+	c, err := b.start(ctx, "headlessly", append([]string{b.binary, "serve", "--addr", "127.0.0.1:0", "--data", data}, flags...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -20,9 +20,15 @@ const keepLogDefault = 30 * 24 * time.Hour
 // closeTimeout leaves a second of the ten that a stop may take.
 const closeTimeout = 9 * time.Second
 
+// Limits of --publish-every: below, commits cost more than what they publish; above, the log that waits for them grows.
+const (
+	minPublishEvery = 10 * time.Millisecond
+	maxPublishEvery = 10 * time.Minute
+)
+
 func serveCommand() *cobra.Command {
 	var addr, data string
-	var keepLog time.Duration
+	var keepLog, every time.Duration
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve a data folder on a loopback address",
@@ -32,14 +38,18 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if every < minPublishEvery || every > maxPublishEvery {
+				return fmt.Errorf("--publish-every is %s to %s", minPublishEvery, maxPublishEvery)
+			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "data folder %s\n", data)
-			cfg := server.Config{Addr: addr, Data: data, KeepLog: keepLog, Version: version()}
+			cfg := server.Config{Addr: addr, Data: data, KeepLog: keepLog, Interval: every, Version: version()}
 			return serve(cmd.Context(), cfg, cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVar(&addr, "addr", environment("HEADLESSLY_ADDR", "127.0.0.1:8787"), "address to listen on (HEADLESSLY_ADDR)")
 	cmd.Flags().StringVar(&data, "data", os.Getenv("HEADLESSLY_DATA"), "data folder (HEADLESSLY_DATA; default: headlessly/data in the user's cache folder)")
 	cmd.Flags().DurationVar(&keepLog, "keep-log", keepLogDefault, "age at which events leave the tenants' logs and are read from the lake; 0: never")
+	cmd.Flags().DurationVar(&every, "publish-every", time.Second, "from one commit of what was written to the tables to the next")
 	return cmd
 }
 
