@@ -6,7 +6,7 @@ STEP ?= 1
 COMMANDS ?= 1000000
 SHELL := bash
 
-.PHONY: build engines engines-short notebooks test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-steady bench-catalog bench-import bench-short crash engine-kills faults exactly model compatibility
+.PHONY: build engines engines-short notebooks test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-steady bench-catalog bench-import bench-short crash engine-kills faults exactly model compatibility bench-isolation
 
 build:
 	go build -o bin/headlessly ./cmd/headlessly
@@ -26,7 +26,7 @@ lint:
 demo:
 	go run ./cmd/headlessly demo
 
-bench: bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-steady bench-import
+bench: bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-steady bench-import bench-isolation
 	go test -run '^$$' -bench . ./ingest ./lakehouse ./query
 
 bench-write:
@@ -35,8 +35,8 @@ bench-write:
 bench-list:
 	cd cmd/bench && go run . list
 
-bench-asof:
-	cd cmd/bench && go run . asof
+bench-asof: # COMMITS=1000 for a tenth of the commits
+	cd cmd/bench && go run . asof -commits $(or $(COMMITS),10000)
 
 bench-memory:
 	cd cmd/bench && go run . memory
@@ -72,6 +72,9 @@ bench-short:
 
 bench-steady: # of memory, over 100,000 queries
 	cd cmd/bench && go run . steady
+
+bench-isolation: # of a tenant from ten hostile ones
+	cd cmd/bench && go run . isolation
 
 engine-kills: # the engine's process, under load
 	@mkdir -p bin; set -o pipefail; \

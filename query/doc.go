@@ -7,8 +7,9 @@
 // byte for byte what was written.
 //
 // What is read often is held decoded: a base is the rows of one noun of one tenant as a table of DuckDB's own, kept up to date
-// from the log, within a number of bytes for all tenants. Reads that come seldom, large tables, and instants before what a base
-// holds go to the files and the log themselves.
+// from the log, within a number of bytes for all tenants. Instants before what a base holds, histories and deleted rows are read
+// from a past: every version of the noun, decoded from the log, in parts between checkpoints, within the same bytes. Reads that
+// come seldom and large tables go to the files, longer histories to the log itself.
 //
 // An Aggregate computes metrics by group in one statement, of one instant or of a series of them. A SQL statement is a
 // tenant's own text: it is admitted by its syntax tree, then run in the tenant's database over temporary views of the files,

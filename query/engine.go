@@ -38,7 +38,7 @@ type EngineConfig struct {
 	TempMB         int                          // 4096 per database: what may be spilled
 	Connections    int                          // 4 per database
 	MaxRunning     int                          // 2 per core, at least 4: queries at once
-	MaxForeign     int                          // 1 per core, at least 2: statements of tenants at once, of each tenant one
+	MaxForeign     int                          // as many as fit the process beside the cache: statements of tenants at once, of each tenant one
 	MaxExports     int                          // 4 at once, of each tenant 2
 	QueueTimeout   time.Duration                // 5 s to wait for a turn
 	QueryTimeout   time.Duration                // 10 s for one query
@@ -73,7 +73,7 @@ func (c *EngineConfig) defaults() {
 	set(&c.TempMB, 4096)
 	set(&c.Connections, 4)
 	set(&c.MaxRunning, max(4, 2*runtime.GOMAXPROCS(0)))
-	set(&c.MaxForeign, max(2, runtime.GOMAXPROCS(0)))
+	set(&c.MaxForeign, max(2, (c.MaxProcessMB-c.CacheMB)/c.MemoryMB))
 	set(&c.MaxExports, 4)
 	setTime(&c.QueueTimeout, 5*time.Second)
 	setTime(&c.QueryTimeout, 10*time.Second)

@@ -26,8 +26,8 @@ const (
 //
 // Reading an instant must not cost more the longer the history is. So the versions lie in parts. Each part begins at a
 // checkpoint, with the state there, and goes on with every version up to the next: an instant is read from one part, by two
-// comparisons, as from a base. A part ends when it has EngineConfig.CheckpointRows superseded versions and half as many as
-// current ones. Measured with 20,000 contacts that were changed 200,000 times: TODO.
+// comparisons, as from a base. A part ends when it has EngineConfig.CheckpointRows superseded versions, and half as many as
+// current ones.
 //
 // Every version with its final interval lies in one more table, closed, once it was superseded before the last part began; the
 // others lie in the last part.

@@ -28,12 +28,12 @@ const (
 // asOfInstant is an instant and what the statements answered then.
 type asOfInstant struct {
 	at      time.Time
-	commits int // to the table of contacts until then
+	commits int // to the table of events until then
 	answers [][][]any
 }
 
 // asOfStatements measures twelve statements now and as of five instants, from the oldest to the newest, of a tenant whose
-// table was committed to many times while its contacts were updated.
+// contacts were updated while the log was committed to the tables many times.
 func (b *bench) asOfStatements(ctx context.Context, r *report) (err error) {
 	rows, commits := pick(b, asOfRows, 1000), pick(b, b.commitCount, 10)
 	t, err := b.product(ctx, "--publish-every", asOfEvery.String())
@@ -41,7 +41,7 @@ func (b *bench) asOfStatements(ctx context.Context, r *report) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.stop()) }()
-	r.title("statements as of %d instants: %d contacts, %d updates/s until their table has %d commits", asOfInstants, rows, asOfPerSecond, commits)
+	r.title("statements as of %d instants: %d contacts, %d updates/s until the events have %d commits", asOfInstants, rows, asOfPerSecond, commits)
 	w := watch(ctx, t.data, []string{"events", "contact", "organization"})
 	if err := b.importStatementRows(ctx, r, t, rows); err != nil {
 		return err
@@ -74,11 +74,11 @@ func (b *bench) asOfStatements(ctx context.Context, r *report) (err error) {
 	return b.compareInstants(ctx, r, t, duck, rows, instants)
 }
 
-// updateUntil updates random contacts until their table has had so many commits.
+// updateUntil updates random contacts until the table of events has had so many commits.
 func (b *bench) updateUntil(ctx context.Context, r *report, t *target, rows, commits int) error {
 	running, stop := context.WithTimeout(ctx, asOfLimit)
 	defer stop()
-	table := outside.Open(t.data, "contact")
+	table := outside.Open(t.data, "events")
 	go func() {
 		defer stop()
 		for commitsOf(table) < commits && wait(running, asOfEvery) == nil {
@@ -102,7 +102,7 @@ func commitsOf(t outside.Table) int {
 
 // asOfInstant asks every statement now.
 func (t *target) asOfInstant(rows int) (*asOfInstant, error) {
-	one := &asOfInstant{at: time.Now().UTC(), commits: commitsOf(outside.Open(t.data, "contact"))}
+	one := &asOfInstant{at: time.Now().UTC(), commits: commitsOf(outside.Open(t.data, "events"))}
 	for _, s := range statements(rows) {
 		var answer answerRows
 		if err := t.ask(sqlPath+"?strong=true&q="+url.QueryEscape(s.text), &answer); err != nil {

@@ -3,7 +3,8 @@
 //	go run . write    durable creates and gets by id: beside PocketBase, an empty handler and the disk's own fsync
 //	go run . get      the gets alone
 //	go run . list     filtered and sorted lists of a tenant of 20,000, on a quiet server and under 500 writes a second
-//	go run . asof     get, list and count in the demo's past, beside the present
+//	go run . asof     twelve statements as of five instants, beside the present, after 10,000 commits (-commits); get, list
+//	                  and count in the demo's past
 //	go run . memory   resident memory of an idle demo, and of 1,000 tenants
 //	go run . freshness
 //	                  from a write's acknowledgement to the table metadata on disk that shows it, under 500 writes a second
@@ -13,6 +14,8 @@
 //	                  10000000 for a large tenant
 //	go run . steady   memory of the product's processes over 100,000 queries
 //	go run . import   1,000,000 contacts imported by a job under other tenants' writes, and exported, beside DuckDB's COPY
+//	go run . isolation
+//	                  a tenant's reads while ten others run hostile statements, beside the same when it is quiet
 //	go run . all      all of them
 //
 // With -short it sends a few hundred requests and judges only the answers, not the figures; see -help for the rest.

@@ -83,6 +83,8 @@ func accept(control *net.UnixConn) (*net.UnixConn, error) {
 type server struct {
 	functions []Function
 	limit     int64 // of resident bytes
+	threads   threads
+	opening   sync.Mutex // held while a database is made
 
 	mu        sync.Mutex // guards what follows
 	databases map[string]*database
@@ -91,10 +93,11 @@ type server struct {
 
 // database is one in-memory database.
 type database struct {
-	users int // guarded by server.mu
-	once  sync.Once
-	db    *duck.DB
-	err   error
+	users   int // guarded by server.mu
+	once    sync.Once
+	db      *duck.DB
+	workers *workers
+	err     error
 }
 
 // goMemory is the soft limit of what Go itself holds: messages and little else.
@@ -116,6 +119,7 @@ func (s *server) prepare(control *net.UnixConn, functions Functions) ([]byte, er
 	s.limit = int64(o.MemoryMB) << 20
 	debug.SetMemoryLimit(goMemory)
 	memory := openMemory() // before files are out of reach
+	s.threads = openThreads()
 	held := confine(o)
 	if err := s.warm(); err != nil {
 		return nil, err
@@ -126,7 +130,7 @@ func (s *server) prepare(control *net.UnixConn, functions Functions) ([]byte, er
 
 // warm opens a database and runs a statement: the first time takes longer than any other.
 func (s *server) warm() error {
-	db, err := s.start()
+	db, _, err := s.start()
 	if err != nil {
 		return err
 	}
@@ -139,24 +143,33 @@ func (s *server) warm() error {
 	return c.Exec(context.Background(), "select 1")
 }
 
-// watchEvery is how often memory is looked at.
+// watchEvery is how often memory and the turns of statements are looked at.
 const watchEvery = 20 * time.Millisecond
 
-// watch stops expendable statements when the process has grown beyond its limit, and ends the process at twice as much:
-// what DuckDB allocates for text does not count against its own limit, and one call may allocate without end.
+// sparedTicks is for how many of them statements that have not had their share are spared when memory is short.
+const sparedTicks = 25
+
+// watch puts expendable statements behind the others that have had their share. When the process has grown beyond its limit,
+// it stops those, then all expendable ones, and it ends the process at twice as much: what DuckDB allocates for text does not
+// count against its own limit, and one call may allocate without end.
 func (s *server) watch(memory *residentMemory) {
+	over := 0 // ticks
 	for range time.Tick(watchEvery) {
-		switch resident := memory.bytes(); {
-		case resident > 2*s.limit:
+		resident := memory.bytes()
+		if resident > 2*s.limit {
 			fmt.Fprintf(os.Stderr, "the engine has %d MB, more than twice %d MB\n", resident>>20, s.limit>>20)
 			os.Exit(1)
-		case resident > s.limit:
-			s.mu.Lock()
-			for one := range s.sessions {
+		}
+		if over++; resident <= s.limit {
+			over = 0
+		}
+		s.mu.Lock()
+		for one := range s.sessions {
+			if slow := one.look(); over > sparedTicks || over > 0 && slow {
 				one.stop(ErrMemory)
 			}
-			s.mu.Unlock()
 		}
+		s.mu.Unlock()
 	}
 }
 
@@ -170,29 +183,29 @@ func (s *server) open(name string) (*database, error) {
 	}
 	d.users++
 	s.mu.Unlock()
-	d.once.Do(func() { d.db, d.err = s.start() })
+	d.once.Do(func() { d.db, d.workers, d.err = s.start() })
 	return d, d.err
 }
 
 // start makes a database with its functions.
-func (s *server) start() (*duck.DB, error) {
-	db, err := duck.Open()
+func (s *server) start() (*duck.DB, *workers, error) {
+	db, threads, err := s.openDatabase()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	c, err := db.Connect()
 	if err != nil {
 		db.Close()
-		return nil, err
+		return nil, nil, err
 	}
 	defer c.Close()
 	for _, f := range s.functions {
 		if err := c.Register(f.Name, f.Arity, f.Call); err != nil {
 			db.Close()
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return db, nil
+	return db, threads, nil
 }
 
 // release closes a database that nobody uses any more.
@@ -215,6 +228,7 @@ type session struct {
 	link       *net.UnixConn
 	out        *bufio.Writer
 	conn       *duck.Conn
+	workers    *workers
 	statements map[uint64]*duck.Stmt
 	rows       []byte // a message of rows, made anew each time
 
@@ -222,6 +236,7 @@ type session struct {
 	running   uint32     // the number of the request that runs
 	cancelled uint32     // the number of the last one that was to be stopped
 	cancel    context.CancelCauseFunc
+	turn      *turn // of an expendable statement that runs
 }
 
 // request is one message of a server.
@@ -287,6 +302,14 @@ func (s *session) stop(why error) {
 	}
 }
 
+// look looks at the turn of what runs, if it has one, and says whether it has had its share.
+func (s *session) look() bool {
+	s.mu.Lock()
+	t := s.turn
+	s.mu.Unlock()
+	return t != nil && t.look()
+}
+
 // begin gives the context of a request.
 func (s *session) begin(alive context.Context, r request) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(alive)
@@ -326,6 +349,7 @@ func (s *session) serve(alive context.Context, requests <-chan request) {
 	d, err := s.server.open(name)
 	defer s.server.release(name, d)
 	if err == nil {
+		s.workers = d.workers
 		s.conn, err = d.db.Connect()
 	}
 	if s.answer(kindDone, nil, err) != nil || err != nil {
@@ -357,10 +381,15 @@ func (s *session) handle(alive context.Context, r request, more <-chan request) 
 	}
 	ctx, end := s.begin(alive, r)
 	defer end()
-	if m.flag() {
-		defer s.expend()()
+	run := func() error { return s.run(ctx, r, m, more) }
+	var err error
+	if expendable := m.flag(); expendable && r.kind != kindExec {
+		undo := s.expend()
+		err = s.fairly(run)
+		undo()
+	} else {
+		err = run()
 	}
-	err := s.run(ctx, r, m, more)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
