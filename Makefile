@@ -6,7 +6,7 @@ STEP ?= 1
 COMMANDS ?= 1000000
 SHELL := bash
 
-.PHONY: build engines engines-short notebooks test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-steady bench-catalog bench-import bench-short crash engine-kills faults exactly model compatibility bench-isolation
+.PHONY: build engines engines-short notebooks test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-steady bench-catalog bench-import bench-short crash engine-kills faults exactly model compatibility bench-isolation bench-export
 
 build:
 	go build -o bin/headlessly ./cmd/headlessly
@@ -26,7 +26,7 @@ lint:
 demo:
 	go run ./cmd/headlessly demo
 
-bench: bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-steady bench-import bench-isolation
+bench: bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-steady bench-import bench-isolation bench-export
 	go test -run '^$$' -bench . ./ingest ./lakehouse ./query
 
 bench-write:
@@ -75,6 +75,9 @@ bench-steady: # of memory, over 100,000 queries
 
 bench-isolation: # of a tenant from ten hostile ones
 	cd cmd/bench && go run . isolation
+
+bench-export: # of 1,000,000 rows as Arrow and JSON
+	cd cmd/bench && go run . export
 
 engine-kills: # the engine's process, under load
 	@mkdir -p bin; set -o pipefail; \

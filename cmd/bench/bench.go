@@ -45,7 +45,7 @@ func commands() []command {
 		{"write", (*bench).writeAndGet}, {"get", (*bench).get}, {"list", (*bench).list},
 		{"asof", (*bench).asOf}, {"memory", (*bench).memory}, {"freshness", (*bench).freshness},
 		{"commits", (*bench).commits}, {"large", (*bench).large}, {"sql", (*bench).sql}, {"steady", (*bench).steady},
-		{"catalog", (*bench).catalog}, {"import", (*bench).imports}, {"isolation", (*bench).isolation},
+		{"catalog", (*bench).catalog}, {"import", (*bench).imports}, {"isolation", (*bench).isolation}, {"export", (*bench).export},
 		{"all", (*bench).all},
 	}
 }
@@ -93,7 +93,7 @@ func (b *bench) runIn(ctx context.Context, c command) (err error) {
 
 func (b *bench) all(ctx context.Context, r *report) error {
 	for _, run := range []func(context.Context, *report) error{
-		b.writeAndGet, b.list, b.asOf, b.memory, b.freshness, b.commits, b.large, b.sql, b.steady, b.catalog, b.imports, b.isolation,
+		b.writeAndGet, b.list, b.asOf, b.memory, b.freshness, b.commits, b.large, b.sql, b.steady, b.catalog, b.imports, b.isolation, b.export,
 	} {
 		if err := run(ctx, r); err != nil {
 			return err

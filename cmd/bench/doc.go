@@ -16,6 +16,7 @@
 //	go run . import   1,000,000 contacts imported by a job under other tenants' writes, and exported, beside DuckDB's COPY
 //	go run . isolation
 //	                  a tenant's reads while ten others run hostile statements, beside the same when it is quiet
+//	go run . export   a result of 1,000,000 rows as Arrow and as JSON, beside DuckDB's own COPY
 //	go run . all      all of them
 //
 // With -short it sends a few hundred requests and judges only the answers, not the figures; see -help for the rest.

@@ -77,7 +77,7 @@ func (b *bench) isolation(ctx context.Context, r *report) (err error) {
 	r.head("reads of the victim")
 	r.line("quiet", before, "")
 	r.line("beside hostile statements", beside, fmt.Sprintf("p99 %.2f × quiet", float64(beside.p99)/float64(before.p99)))
-	fmt.Fprintf(r.out, "  hostile statements: %v\n", hostile.answers)
+	fmt.Fprintf(r.out, "  hostile statements by status: %v\n", hostile.answers)
 	for _, wrong := range hostile.wrong {
 		r.fault("a hostile statement: %s", wrong)
 	}

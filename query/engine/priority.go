@@ -9,7 +9,7 @@ import (
 )
 
 // A statement of a tenant that has taken more than fairCPU of a processor, or fairTime at all, goes on behind all that have
-// not: its threads get the lowest priority. So what others run hardly notices it, however many there are of its kind, and
+// not: its threads run when no other wants to. So what others run hardly notices it, however many there are of its kind, and
 // where nobody else wants the processor it is as fast as ever.
 const (
 	fairCPU  = 50 * time.Millisecond
@@ -30,7 +30,7 @@ func (w *workers) lower() {
 	defer w.mu.Unlock()
 	w.lowered++
 	for _, id := range w.ids {
-		_ = setPriority(id, lowestPriority) // a thread that has ended needs none
+		_ = setIdle(id) // a thread that has ended needs none
 	}
 }
 
@@ -141,7 +141,7 @@ func (t *turn) look() bool {
 	if time.Since(t.began) < fairTime && threadCPU(t.thread)-t.cpu < fairCPU {
 		return false
 	}
-	t.lowered = setPriority(t.thread, lowestPriority) == nil
+	t.lowered = setIdle(t.thread) == nil
 	if t.lowered {
 		t.workers.lower()
 	}

@@ -9,8 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const lowestPriority = 19
-
 // basePriority is the priority with which the process was started.
 var basePriority = sync.OnceValue(func() int {
 	n, err := unix.Getpriority(unix.PRIO_PROCESS, os.Getpid())
@@ -21,12 +19,19 @@ var basePriority = sync.OnceValue(func() int {
 })
 
 // workerPriority marks the threads that DuckDB makes.
-func workerPriority() int { return min(basePriority()+1, lowestPriority) }
+func workerPriority() int { return min(basePriority()+1, 19) }
 
 func threadID() int { return unix.Gettid() }
 
+// setPriority gives a thread a priority. It may have been idle.
 func setPriority(thread, priority int) error {
-	return unix.Setpriority(unix.PRIO_PROCESS, thread, priority)
+	return unix.SchedSetAttr(thread, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: int32(priority)}, 0)
+}
+
+// setIdle lets a thread run where no other wants to. Others that wake up run at once in its place, which the lowest of
+// priorities does not give them.
+func setIdle(thread int) error {
+	return unix.SchedSetAttr(thread, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, 0)
 }
 
 // threadCPU is what a thread of this process has had of the processors; 0 of one that has ended.
