@@ -15,7 +15,7 @@ func startProcess(cfg EngineConfig, all schemas) (*engine.Process, error) {
 		return nil, fmt.Errorf("open engine: %w", err)
 	}
 	limits := engine.Config{
-		ReadOnly: []string{cfg.Warehouse}, MemoryMB: cfg.MaxProcessMB, Setup: all.declarations(), Logger: cfg.Logger,
+		ReadOnly: []string{cfg.Warehouse}, MemoryMB: cfg.MaxProcessMB, Threads: cfg.Threads, Setup: all.declarations(), Logger: cfg.Logger,
 	}
 	if cfg.TempDir != "" {
 		limits.ReadWrite = []string{cfg.TempDir}

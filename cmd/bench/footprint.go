@@ -19,21 +19,27 @@ func (f footprint) ownMB() float64      { return float64(f.own) / 1024 }
 
 // readFootprint reads it from /proc, which only Linux has.
 func readFootprint(pid int) (footprint, error) {
+	sum, _, err := readFootprints(pid)
+	return sum, err
+}
+
+// readFootprints reads it, and that of the process alone.
+func readFootprints(pid int) (sum, own footprint, err error) {
 	processes, err := readProcesses()
 	if err != nil {
-		return footprint{}, err
+		return sum, own, err
 	}
-	if _, found := processes[pid]; !found {
-		return footprint{}, fmt.Errorf("read the memory of process %d: it is not in /proc (this needs Linux)", pid)
+	one, found := processes[pid]
+	if !found {
+		return sum, own, fmt.Errorf("read the memory of process %d: it is not in /proc (this needs Linux)", pid)
 	}
-	var sum footprint
 	for id, p := range processes {
 		if descends(processes, id, pid) {
 			sum.resident += p.resident
 			sum.own += p.own
 		}
 	}
-	return sum, nil
+	return sum, one.footprint, nil
 }
 
 // process is what /proc says of one.

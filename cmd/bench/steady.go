@@ -33,10 +33,10 @@ func (b *bench) steady(ctx context.Context, r *report) (err error) {
 	}
 	queries := pick(b, steadyQueries, 200)
 	r.title("memory of both processes over %d queries: %d tenants of %d contacts, %d clients", queries, steadyTenants, pick(b, steadyRows, 50), steadyClients)
-	var means []float64
+	var means, engines []float64
 	for part := range steadyParts {
 		sampling, stop := context.WithCancel(ctx)
-		mean := make(chan float64, 1)
+		mean := make(chan [2]float64, 1)
 		go func() { mean <- meanMB(sampling, t.pid()) }()
 		l := load.Closed{Clients: steadyClients, For: time.Hour, Requests: queries / steadyParts}
 		s, err := b.closed(ctx, t, l, questions)
@@ -46,11 +46,14 @@ func (b *bench) steady(ctx context.Context, r *report) (err error) {
 			return err
 		}
 		r.check(fmt.Sprintf("part %d", part+1), s)
-		means = append(means, <-mean)
+		m := <-mean
+		means, engines = append(means, m[0]), append(engines, m[1])
 		r.line(fmt.Sprintf("queries %d to %d", part*queries/steadyParts+1, (part+1)*queries/steadyParts), newFigure(s),
-			fmt.Sprintf("mean %.0f MB", means[part]))
+			fmt.Sprintf("mean %.0f MB, %.0f of them the engine's", means[part], engines[part]))
 	}
 	growth := means[steadyParts-1] / means[1]
+	fmt.Fprintf(r.out, "  growth of the engine's process %.3f, of the server's %.3f\n", engines[steadyParts-1]/engines[1],
+		(means[steadyParts-1]-engines[steadyParts-1])/(means[1]-engines[1]))
 	r.bar(growth <= steadyGrowth, "memory of the last tenth ÷ the second over %d queries: %.3f (bar: ≤ %.1f)", queries, growth, steadyGrowth)
 	return nil
 }
@@ -94,14 +97,20 @@ var steadyStatements = []string{
 	"select count(*) from contact a join contact b on a.leadScore = b.leadScore where a.name < b.name",
 }
 
-// meanMB looks at the memory of a process and its descendants again and again until ctx ends.
-func meanMB(ctx context.Context, pid int) float64 {
-	sum, count := 0.0, 0
+// meanMB looks at the memory of a process and its descendants again and again until ctx ends: all, and the descendants' alone.
+func meanMB(ctx context.Context, pid int) (mean [2]float64) {
+	count := 0
 	for wait(ctx, sampleEvery) == nil {
-		if m, err := readFootprint(pid); err == nil {
-			sum += m.residentMB()
-			count++
+		all, own, err := readFootprints(pid)
+		if err != nil {
+			continue
 		}
+		mean[0] += all.residentMB()
+		mean[1] += all.residentMB() - own.residentMB()
+		count++
 	}
-	return sum / float64(max(count, 1))
+	for i := range mean {
+		mean[i] /= float64(max(count, 1))
+	}
+	return mean
 }

@@ -3,6 +3,7 @@ package duck
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	bindings "github.com/duckdb/duckdb-go-bindings"
@@ -11,13 +12,16 @@ import (
 // DB is one in-memory database.
 type DB struct{ handle bindings.Database }
 
-// Open makes an empty database.
-func Open() (*DB, error) {
+// Open makes an empty database that computes on so many threads; 0: as many as there are processors.
+func Open(threads int) (*DB, error) {
 	var config bindings.Config
 	if bindings.CreateConfig(&config) == bindings.StateError {
 		return nil, fmt.Errorf("open DuckDB: no configuration")
 	}
 	defer bindings.DestroyConfig(&config)
+	if threads > 0 && bindings.SetConfig(config, "threads", strconv.Itoa(threads)) == bindings.StateError {
+		return nil, fmt.Errorf("open DuckDB: %d threads are refused", threads)
+	}
 	db := &DB{}
 	var message string
 	if bindings.OpenExt("", &db.handle, config, &message) == bindings.StateError {

@@ -14,7 +14,7 @@ import (
 
 func connect(t testing.TB) *duck.Conn {
 	t.Helper()
-	db, err := duck.Open()
+	db, err := duck.Open(0)
 	if err != nil {
 		t.Fatal(err)
 	}

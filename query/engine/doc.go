@@ -12,11 +12,13 @@
 //     minute after it was stopped ends the process.
 //  5. A connection that is closed frees what belongs to it, and the last one of a database the database; so does a server that
 //     has gone.
-//  6. The process has an empty environment, no file but the folders it was given, what DuckDB needs to learn how much memory
-//     there is, and the socket; it makes no socket, starts no program, signals and inspects no process. These fences are the
-//     system's (Landlock, seccomp, resource limits): Status tells which hold. It is the first to be ended where the system runs
-//     out of memory, and ends itself when it has twice what it may.
-//  7. What the process sends is checked: whatever it is made to say, the server does not read memory that is none of the message.
+//  6. The process has no environment but settings of its allocators, no file but the folders it was given, what DuckDB needs to
+//     learn how much memory there is, and the socket; it makes no socket, starts no program, signals and inspects no process.
+//     These fences are the system's (Landlock, seccomp, resource limits): Status tells which hold. It is the first to be ended
+//     where the system runs out of memory, and ends itself when it has twice what it may.
+//  7. A statement of an expendable connection that has had 50 ms of a processor, or a second, runs only when no other wants to,
+//     where the system can (Linux), and is stopped before others when memory is short.
+//  8. What the process sends is checked: whatever it is made to say, the server does not read memory that is none of the message.
 //
 // What goes over the socket. The server makes a pair of sockets for each connection and sends one to the process over the one
 // it was started with; so nobody else can connect. On a connection the server sends requests, each of which is answered by

@@ -11,17 +11,36 @@ import (
 // A statement of a tenant that has taken more than fairCPU of a processor, or fairTime at all, goes on behind all that have
 // not: its threads run when no other wants to. So what others run hardly notices it, however many there are of its kind, and
 // where nobody else wants the processor it is as fast as ever.
+//
+// The next statements of its database begin there for behindFor: who runs one such statement after the other does not get a
+// share with each.
 const (
-	fairCPU  = 50 * time.Millisecond
-	fairTime = time.Second
+	fairCPU   = 50 * time.Millisecond
+	fairTime  = time.Second
+	behindFor = 30 * time.Second
 )
 
 // workers are the threads that DuckDB has made for one database.
 type workers struct {
 	ids []int
 
-	mu      sync.Mutex // guards lowered
+	mu      sync.Mutex // guards what follows
 	lowered int        // statements behind the others that run on them
+	behind  time.Time  // until when statements begin there
+}
+
+// areBehind says whether statements begin behind the others.
+func (w *workers) areBehind() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().Before(w.behind)
+}
+
+// stayBehind lets statements begin there for a while.
+func (w *workers) stayBehind() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.behind = time.Now().Add(behindFor)
 }
 
 // lower puts the workers behind others until raise is called as often.
@@ -57,12 +76,12 @@ func (s *server) openDatabase() (db *duck.DB, of *workers, err error) {
 		runtime.LockOSThread() // for good: the thread ends with its priority
 		self := threadID()
 		if setPriority(self, workerPriority()) != nil {
-			db, err = duck.Open()
+			db, err = duck.Open(s.databaseThreads)
 			of = &workers{}
 			return
 		}
 		before := s.threads.marked(workerPriority())
-		db, err = duck.Open()
+		db, err = duck.Open(s.databaseThreads)
 		of = &workers{ids: without(s.threads.marked(workerPriority()), append(before, self))}
 	}()
 	<-done
@@ -91,6 +110,7 @@ type turn struct {
 	cpu     time.Duration // of the thread before
 
 	mu      sync.Mutex // guards what follows
+	had     bool       // its share
 	lowered bool
 	over    bool
 }
@@ -102,6 +122,9 @@ func (s *session) fairly(f func() error) error {
 		runtime.LockOSThread()
 		t := &turn{thread: threadID(), workers: s.workers, began: time.Now()}
 		t.cpu = threadCPU(t.thread)
+		if t.workers.areBehind() {
+			t.lower()
+		}
 		s.setTurn(t)
 		err := f()
 		s.setTurn(nil)
@@ -124,6 +147,9 @@ func (t *turn) end() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.over = true
+	if t.had {
+		t.workers.stayBehind()
+	}
 	if !t.lowered {
 		return true
 	}
@@ -135,15 +161,18 @@ func (t *turn) end() bool {
 func (t *turn) look() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.over || t.lowered {
-		return t.lowered
+	if t.over || t.had {
+		return t.had
 	}
-	if time.Since(t.began) < fairTime && threadCPU(t.thread)-t.cpu < fairCPU {
-		return false
+	if t.had = time.Since(t.began) >= fairTime || threadCPU(t.thread)-t.cpu >= fairCPU; t.had && !t.lowered {
+		t.lower()
 	}
-	t.lowered = setIdle(t.thread) == nil
-	if t.lowered {
+	return t.had
+}
+
+// lower puts the turn behind others, where the system lets it. The caller holds mu, or nobody else has the turn.
+func (t *turn) lower() {
+	if t.lowered = setIdle(t.thread) == nil; t.lowered {
 		t.workers.lower()
 	}
-	return t.lowered
 }

@@ -51,6 +51,7 @@ type Config struct {
 	ReadWrite []string      // likewise, and may write
 	MemoryMB  int           // 4096: when the process has more, expendable statements are stopped; with twice as much it ends
 	Files     int           // 4096 may be open at once
+	Threads   int           // as many as there are processors: those of a database
 	Wait      time.Duration // 5 s to wait for a process that is starting
 	Setup     any           // what Functions is given, as JSON
 	Logger    *slog.Logger  // slog.Default()
@@ -75,6 +76,7 @@ func (c *Config) defaults() {
 type order struct {
 	ReadOnly, ReadWrite []string
 	MemoryMB, Files     int
+	Threads             int
 	Setup               json.RawMessage
 }
 
@@ -114,7 +116,7 @@ func Start(cfg Config) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start engine: %w", err)
 	}
-	text, err := json.Marshal(order{cfg.ReadOnly, cfg.ReadWrite, cfg.MemoryMB, cfg.Files, setup})
+	text, err := json.Marshal(order{cfg.ReadOnly, cfg.ReadWrite, cfg.MemoryMB, cfg.Files, cfg.Threads, setup})
 	if err != nil {
 		return nil, fmt.Errorf("start engine: %w", err)
 	}
@@ -308,6 +310,12 @@ type child struct {
 	control *net.UnixConn
 }
 
+// allocation is the environment of a process: settings of its two allocators, DuckDB's and the C library's. With few arenas a
+// thread that is behind the others holds the lock of one while it waits, and they wait for it.
+func allocation() []string {
+	return []string{"DUCKDB_JE_MALLOC_CONF=narenas:64", "MALLOC_ARENA_MAX=128"}
+}
+
 // start starts a process and waits until it serves.
 func (p *Process) start() (*child, error) {
 	ours, theirs, err := pair()
@@ -322,7 +330,7 @@ func (p *Process) start() (*child, error) {
 	c := &child{words: &words{}, lost: make(chan struct{}), ended: make(chan struct{}), control: ours}
 	c.cmd = &exec.Cmd{
 		Path: program, Args: []string{os.Args[0], Command},
-		Env:    []string{}, // nothing of ours: there may be secrets in it
+		Env:    allocation(), // nothing of ours: there may be secrets in it
 		Dir:    "/",
 		Stderr: c.words, ExtraFiles: []*os.File{theirs}, SysProcAttr: attributes(),
 	}

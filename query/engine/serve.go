@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"syscall"
@@ -81,10 +82,11 @@ func accept(control *net.UnixConn) (*net.UnixConn, error) {
 
 // server is what all connections of the process share.
 type server struct {
-	functions []Function
-	limit     int64 // of resident bytes
-	threads   threads
-	opening   sync.Mutex // held while a database is made
+	functions       []Function
+	limit           int64 // of resident bytes
+	databaseThreads int   // threads of a database; 0: as many as there are processors
+	threads         threads
+	opening         sync.Mutex // held while a database is made
 
 	mu        sync.Mutex // guards what follows
 	databases map[string]*database
@@ -103,6 +105,10 @@ type database struct {
 // goMemory is the soft limit of what Go itself holds: messages and little else.
 const goMemory = 256 << 20
 
+// goProcessors is how many threads run Go's own code at once, at least: one that the system lets wait, because it is behind the
+// others, holds up none of them.
+const goProcessors = 16
+
 // prepare reads the order, locks the process in, and tells what holds it.
 func (s *server) prepare(control *net.UnixConn, functions Functions) ([]byte, error) {
 	k, body, err := readMessage(control, nil)
@@ -116,8 +122,9 @@ func (s *server) prepare(control *net.UnixConn, functions Functions) ([]byte, er
 	if s.functions, err = functions(o.Setup); err != nil {
 		return nil, err
 	}
-	s.limit = int64(o.MemoryMB) << 20
+	s.limit, s.databaseThreads = int64(o.MemoryMB)<<20, o.Threads
 	debug.SetMemoryLimit(goMemory)
+	runtime.GOMAXPROCS(max(goProcessors, runtime.NumCPU()))
 	memory := openMemory() // before files are out of reach
 	s.threads = openThreads()
 	held := confine(o)

@@ -40,7 +40,7 @@ func encoded(t testing.TB, f format.Format, text string) []byte {
 
 func write(t testing.TB, f format.Format, text string, out io.Writer) {
 	t.Helper()
-	db, err := duck.Open()
+	db, err := duck.Open(0)
 	if err != nil {
 		t.Fatal(err)
 	}
