@@ -6,7 +6,7 @@ STEP ?= 1
 COMMANDS ?= 1000000
 SHELL := bash
 
-.PHONY: build engines engines-short notebooks test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-steady bench-catalog bench-import bench-short crash engine-kills faults exactly model compatibility bench-isolation bench-export
+.PHONY: build engines engines-short notebooks test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-steady bench-catalog bench-import bench-short crash engine-kills faults exactly model compatibility bench-isolation bench-export erase
 
 build:
 	go build -o bin/headlessly ./cmd/headlessly
@@ -83,6 +83,9 @@ engine-kills: # the engine's process, under load
 	@mkdir -p bin; set -o pipefail; \
 	go test -count=1 -timeout 0 -run '^TestEngineKills$$' -v ./cmd/headlessly -args -kills.runs=$(RUNS) -kills.back=1s 2>&1 | tee bin/kills.log; status=$$?; \
 	grep -E '^(held|falls short): ' bin/kills.log | tail -n 1; exit $$status
+
+erase: # a data folder as it is at RUNS seeded steps of erasing a tenant, each started again
+	go test -count=1 -timeout 0 -run '^TestErase' -v ./cmd/headlessly/server -args -erase.runs=$(RUNS)
 
 crash:
 	@mkdir -p bin; set -o pipefail; \

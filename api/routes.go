@@ -45,6 +45,9 @@ func (s *Service) routes() *gin.Engine {
 	}
 
 	tenant := e.Group("/~:tenant")
+	if s.cfg.Eraser != nil {
+		tenant.DELETE("", s.serve(eraseTenant))
+	}
 	tenant.Match(get, "/status", s.serve(status))
 	tenant.Match(get, "/nouns", s.serve(schemas))
 	tenant.Match(get, "/nouns/:noun", s.serve(schema))

@@ -12,6 +12,7 @@ import (
 	"headless.ly/api/imports"
 	"headless.ly/catalog/noun"
 	"headless.ly/ingest"
+	"headless.ly/ingest/erasure"
 	"headless.ly/lakehouse"
 	"headless.ly/query"
 )
@@ -33,7 +34,8 @@ type Config struct {
 	Imports *imports.Jobs // required by the routes of imports and jobs
 	Assets  string        // folder for the entity files of manifests, which may be deleted at any time; required by their routes
 
-	Iceberg http.Handler // the Iceberg REST catalog, from /v1 on; none: not served
+	Eraser  *erasure.Eraser // erases tenants; none: not served
+	Iceberg http.Handler    // the Iceberg REST catalog, from /v1 on; none: not served
 
 	Base    string  // the base domain in $context and in links: headless.ly
 	Version string  // what the service calls itself: dev

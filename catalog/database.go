@@ -81,6 +81,7 @@ func OpenDatabase(ctx context.Context, cfg Config) (*Database, error) {
 func dsn(path, vfs string) string {
 	q := url.Values{
 		"_journal_mode": {"WAL"}, "_synchronous": {"FULL"}, "_busy_timeout": {"5000"}, "_txlock": {"immediate"},
+		"_secure_delete": {"true"}, // what is removed must not be left in free pages
 	}
 	if vfs != "" {
 		q.Set("vfs", vfs)
@@ -97,7 +98,7 @@ func (d *Database) init(ctx context.Context, cfg Config) error {
 	if version > databaseVersion {
 		return fmt.Errorf("%w: %d, this one knows %d", ErrVersion, version, databaseVersion)
 	}
-	tables := schema + registerSchema
+	tables := schema + registerSchema + erasureSchema
 	if version == 0 { // new: the register knows all that will come
 		tables += "insert into headlessly_settings (name, value) values ('register', 'whole') on conflict do nothing;"
 	}

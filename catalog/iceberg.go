@@ -219,6 +219,9 @@ type Move struct {
 func (c *Catalog) Swap(ctx context.Context, staged []*Staged, moves []Move) error {
 	c.db.step(StepSwap.before())
 	err := c.db.write(ctx, func(tx *sql.Tx) error {
+		if err := erased(tx, moves); err != nil {
+			return err
+		}
 		for _, s := range staged {
 			if err := c.swap(tx, s); err != nil {
 				return err

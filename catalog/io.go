@@ -221,6 +221,9 @@ func (x *IO) MkdirAll(dir string) error {
 	return nil
 }
 
+// Forget says that a folder is there no more.
+func (x *IO) Forget(dir string) { x.folders.Remove(dir) }
+
 // writer is a file being written. Its first error is kept and comes back from Close too, since encoders drop errors.
 type writer struct {
 	x    *IO

@@ -19,6 +19,12 @@ const (
 	StepForget   Step = "maintain.forget"  // removed files taken out of the register
 )
 
+// What erasing a tenant has done when it is told so, beside the steps of writing: these are heard alone.
+const (
+	StepPurge Step = "erase.purge" // the transaction from which on nothing of the tenant is current
+	StepSweep Step = "erase.sweep" // one file removed
+)
+
 // Steps lists the names that a hook can hear.
 func Steps() []string {
 	var names []string

@@ -99,6 +99,10 @@ func (m *maintainer) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case r := <-m.requests:
+			if r.do != nil {
+				r.done <- r.do()
+				continue
+			}
 			r.done <- m.finish(ctx, r.ctx)
 		case <-timer.C:
 			began := time.Now()
@@ -111,7 +115,7 @@ func (m *maintainer) run(ctx context.Context) {
 }
 
 // maintain asks the running goroutine to do all that is due now.
-func (m *maintainer) maintain(ctx context.Context) error { return ask(ctx, m.requests, m.stopped) }
+func (m *maintainer) maintain(ctx context.Context) error { return ask(ctx, m.requests, m.stopped, nil) }
 
 // finish gives turns until no chore has anything to do.
 func (m *maintainer) finish(running, asked context.Context) error {

@@ -45,6 +45,7 @@ type publisher struct {
 // request asks a goroutine to do all there is to do, on behalf of a caller.
 type request struct {
 	ctx  context.Context
+	do   func() error // instead, where it is not nil: nothing else runs in the goroutine meanwhile
 	done chan error
 }
 
@@ -105,6 +106,10 @@ func (p *publisher) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case r := <-p.requests:
+			if r.do != nil {
+				r.done <- r.do()
+				continue
+			}
 			r.done <- p.flush(ctx, r.ctx)
 		case s := <-p.submissions:
 			p.submit(ctx, s)
@@ -124,11 +129,11 @@ func (p *publisher) run(ctx context.Context) {
 }
 
 // publish asks the running goroutine to publish everything acknowledged before the call.
-func (p *publisher) publish(ctx context.Context) error { return ask(ctx, p.requests, p.stopped) }
+func (p *publisher) publish(ctx context.Context) error { return ask(ctx, p.requests, p.stopped, nil) }
 
 // ask sends a request to a goroutine that answers all it takes, and gives the answer; ErrClosed if it has stopped.
-func ask(ctx context.Context, requests chan<- request, stopped <-chan struct{}) error {
-	r := request{ctx: ctx, done: make(chan error, 1)}
+func ask(ctx context.Context, requests chan<- request, stopped <-chan struct{}, do func() error) error {
+	r := request{ctx: ctx, do: do, done: make(chan error, 1)}
 	select {
 	case requests <- r:
 	case <-stopped:

@@ -32,6 +32,8 @@ type database struct {
 	once sync.Once
 	err  error // of opening
 	duck *engine.DB
+	gone chan struct{}     // closed when nothing of it is left, its folder neither
+	bye  sync.Once         // of closing gone
 	idle chan *engine.Conn // every connection that nobody uses; a nil one is yet to be made
 
 	mu    sync.Mutex // guards feeds, and the users of every segment
@@ -54,7 +56,7 @@ const maxTenantExports = 2
 func newDatabase(e *Engine, tenant string) *database {
 	d := &database{engine: e, tenant: tenant, rows: new(atomic.Int64), feeds: map[feedKey]*feed{},
 		defined: map[*engine.Conn]map[string]string{}, shelves: map[*schema]*shelf{}, foreign: semaphore.NewWeighted(1),
-		exports: semaphore.NewWeighted(maxTenantExports)}
+		exports: semaphore.NewWeighted(maxTenantExports), gone: make(chan struct{})}
 	if e.cfg.TempDir != "" { // of its own: DuckDB's names are the same in every database
 		d.temp = filepath.Join(e.cfg.TempDir, "duckdb-"+strconv.FormatInt(e.opened.Add(1), 10))
 	}
@@ -186,6 +188,7 @@ func (d *database) lives() bool { return d.duck != nil && d.duck.Lives() }
 
 // close frees everything. No query may be running.
 func (d *database) close() error {
+	defer d.bye.Do(func() { close(d.gone) })
 	d.once.Do(func() { d.err = errClosed })
 	if d.duck == nil {
 		return nil

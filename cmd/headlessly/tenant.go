@@ -27,7 +27,7 @@ func tenantCommand() *cobra.Command {
 		Short: "Export, import or erase a tenant as a whole",
 		Args:  cobra.NoArgs,
 	}
-	cmd.AddCommand(tenantExportCommand(), tenantImportCommand())
+	cmd.AddCommand(tenantExportCommand(), tenantImportCommand(), tenantEraseCommand(), tenantReceiptCommand())
 	return cmd
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"headless.ly/catalog/noun"
 	"headless.ly/ingest"
+	"headless.ly/ingest/erasure"
 	"headless.ly/lakehouse"
 )
 
@@ -38,6 +39,9 @@ func (f *Folder) Store() *ingest.Store { return f.server.store }
 
 // Lake gives the published side.
 func (f *Folder) Lake() *lakehouse.Lake { return f.server.lake }
+
+// Eraser erases tenants of the folder.
+func (f *Folder) Eraser() *erasure.Eraser { return erasure.New(f.server.erasing()) }
 
 // Close closes the folder. What was not published is at the next start.
 func (f *Folder) Close(ctx context.Context) error { return f.server.closeParts(ctx) }

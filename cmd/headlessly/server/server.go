@@ -18,6 +18,7 @@ import (
 	"headless.ly/catalog/noun"
 	"headless.ly/catalog/rest"
 	"headless.ly/ingest"
+	"headless.ly/ingest/erasure"
 	"headless.ly/lakehouse"
 	"headless.ly/query"
 )
@@ -133,7 +134,7 @@ func (s *Server) open(ctx context.Context) error {
 		return fmt.Errorf("open imports: %w", err)
 	}
 	s.service = api.New(api.Config{
-		Store: s.store, Reader: s.reader, Lake: s.lake, Nouns: nouns,
+		Store: s.store, Reader: s.reader, Lake: s.lake, Nouns: nouns, Eraser: erasure.New(s.erasing()),
 		Imports: s.imports, Assets: filepath.Join(s.cfg.Data, "cache", "assets"),
 		Iceberg: rest.New(rest.Config{Catalog: s.lake.Database().Iceberg(), Logger: s.cfg.Logger}),
 		Base:    s.cfg.Base, Version: s.cfg.Version, Probes: s.probes(), Logger: s.cfg.Logger,
@@ -163,11 +164,28 @@ func (s *Server) openData(ctx context.Context, nouns *noun.Registry) error {
 	if err := s.lake.MakeViews(ctx); err != nil {
 		return fmt.Errorf("make views: %w", err)
 	}
+	if err := erasure.Resume(ctx, s.erasing()); err != nil {
+		return err
+	}
 	if err := s.openStore(ctx, nouns); err != nil {
 		return err
 	}
 	s.lake.Start(s.store)
 	return nil
+}
+
+// erasing says what erasures work on.
+func (s *Server) erasing() erasure.Config {
+	cfg := erasure.Config{Dir: s.cfg.Data, Lake: s.lake, Store: s.store, Clock: s.cfg.Clock, Step: s.cfg.Step, Logger: s.cfg.Logger}
+	if s.reader != nil {
+		cfg.Forget = append(cfg.Forget, func(ctx context.Context, tenant string) (func(), error) {
+			return func() {}, s.reader.Forget(ctx, tenant)
+		})
+	}
+	if s.imports != nil {
+		cfg.Forget = append(cfg.Forget, s.imports.Forget)
+	}
+	return cfg
 }
 
 // openStore opens the writers, and the tenants that may hold what is not published.
