@@ -184,7 +184,7 @@ func (e *eraser) stage(ctx context.Context, t *Table) (purge, error) {
 	}
 	seqs := e.lake.ledger.seqs(name)
 	delete(seqs, e.tenant)
-	side, err := e.publisher.writeSeqs(loaded.Location(), t.Name, seqs)
+	side, err := writeSide(e.publisher.shop.io, loaded.Location(), t.Name, seqs)
 	if err != nil {
 		return purge{}, err
 	}
