@@ -14,9 +14,6 @@ import (
 	"headless.ly/cmd/headlessly/server"
 )
 
-// keepLogDefault keeps the events of a month in the logs, where single ones are found fastest.
-const keepLogDefault = 30 * 24 * time.Hour
-
 // closeTimeout leaves a second of the ten that a stop may take.
 const closeTimeout = 9 * time.Second
 
@@ -48,7 +45,7 @@ func serveCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&addr, "addr", environment("HEADLESSLY_ADDR", "127.0.0.1:8787"), "address to listen on (HEADLESSLY_ADDR)")
 	cmd.Flags().StringVar(&data, "data", os.Getenv("HEADLESSLY_DATA"), "data folder (HEADLESSLY_DATA; default: headlessly/data in the user's cache folder)")
-	cmd.Flags().DurationVar(&keepLog, "keep-log", keepLogDefault, "age at which events leave the tenants' logs and are read from the lake; 0: never")
+	cmd.Flags().DurationVar(&keepLog, "keep-log", 0, "age at which events leave the tenants' logs and are read from the lake, such as 720h; 0: never")
 	cmd.Flags().DurationVar(&every, "publish-every", time.Second, "from one commit of what was written to the tables to the next")
 	return cmd
 }
