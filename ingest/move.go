@@ -343,11 +343,18 @@ func (l *loader) finish(ctx context.Context) error {
 
 // claim gives an entity the unique values that its document has.
 func (l *loader) claim(id string, st state) error {
-	p := l.store.plans[st.noun]
-	if len(p.uniques) == 0 {
+	return l.log.claimAll(l.store.plans[st.noun], id, st, func(k claim, holder string) error {
+		return fmt.Errorf("%w: %s and %s have the same %s", archive.ErrBroken, holder, id, k.field)
+	})
+}
+
+// claimAll writes who holds the unique values of an entity's document: the entity, or, where clash gives no error, who held one
+// before.
+func (c *conn) claimAll(p *plan, id string, st state, clash func(k claim, holder string) error) error {
+	if p == nil || len(p.uniques) == 0 {
 		return nil
 	}
-	data, err := l.log.getData(st.seq)
+	data, err := c.getData(st.seq)
 	if err != nil {
 		return err
 	}
@@ -361,14 +368,15 @@ func (l *loader) claim(id string, st state) error {
 			continue
 		}
 		k := claim{st.noun, f.Name, value}
-		holder, err := l.log.getClaim(k)
+		holder, err := c.getClaim(k)
+		switch {
+		case err != nil:
+		case holder != "":
+			err = clash(k, holder)
+		default:
+			err = c.exec(sqlPutClaim, k.noun, k.field, k.value, id)
+		}
 		if err != nil {
-			return err
-		}
-		if holder != "" {
-			return fmt.Errorf("%w: %s and %s have the same %s", archive.ErrBroken, holder, id, f.Name)
-		}
-		if err := l.log.exec(sqlPutClaim, k.noun, k.field, k.value, id); err != nil {
 			return err
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"headless.ly/catalog/entity"
 	"headless.ly/catalog/noun"
 	"headless.ly/lakehouse"
 )
@@ -188,37 +187,10 @@ func (b *Rebuild) claimOf(id string) error {
 	if err != nil {
 		return err
 	}
-	p := b.plans[s.noun]
-	if p == nil || len(p.uniques) == 0 {
+	return b.c.claimAll(b.plans[s.noun], id, *s, func(k claim, holder string) error {
+		b.lost = append(b.lost, fmt.Sprintf("%s and %s both have %s %q", holder, id, k.field, k.value))
 		return nil
-	}
-	data, err := b.c.getData(s.seq)
-	if err != nil {
-		return err
-	}
-	doc, err := entity.ParseStored(data)
-	if err != nil {
-		return err
-	}
-	for _, f := range p.uniques {
-		value := uniqueText(doc, f.Name)
-		if value == "" {
-			continue
-		}
-		k := claim{s.noun, f.Name, value}
-		holder, err := b.c.getClaim(k)
-		if err != nil {
-			return err
-		}
-		if holder != "" {
-			b.lost = append(b.lost, fmt.Sprintf("%s and %s both have %s %q", holder, id, f.Name, value))
-			continue
-		}
-		if err := b.c.exec(sqlPutClaim, k.noun, k.field, k.value, id); err != nil {
-			return err
-		}
-	}
-	return nil
+	})
 }
 
 // takeOver copies the tables that nothing else gives, as far as they can be read.

@@ -202,7 +202,14 @@ func (s *show) run(t *testing.T) string {
 
 func openDemo(t *testing.T, data string) *server.Server {
 	t.Helper()
-	srv, err := server.Open(t.Context(), server.Config{Addr: "127.0.0.1:0", Data: data, Interval: time.Hour})
+	return openServer(t, server.Config{Data: data, Interval: time.Hour})
+}
+
+// openServer serves on a free port until the test ends.
+func openServer(t *testing.T, cfg server.Config) *server.Server {
+	t.Helper()
+	cfg.Addr = "127.0.0.1:0"
+	srv, err := server.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

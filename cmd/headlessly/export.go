@@ -36,8 +36,7 @@ func exportCommand() *cobra.Command {
 			return runExport(cmd.Context(), f, args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	cmd.Flags().StringVar(&f.tenant, "tenant", environment("HEADLESSLY_TENANT", client.DefaultTenant), "tenant (HEADLESSLY_TENANT)")
-	cmd.Flags().StringVar(&f.endpoint, "endpoint", environment("HEADLESSLY_ENDPOINT", client.DefaultEndpoint), "server (HEADLESSLY_ENDPOINT)")
+	serverFlags(cmd, &f.tenant, &f.endpoint)
 	cmd.Flags().StringVar(&f.export.Type, "type", "", "what is fetched: Contact, Deal …")
 	cmd.Flags().StringVar(&f.format, "format", "", "csv, ndjson, json or parquet (default: by the file's name)")
 	cmd.Flags().StringVar(&f.export.Filter, "filter", "", `only what matches: '{"stage":"Lead"}'`)

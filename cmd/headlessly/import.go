@@ -45,10 +45,9 @@ func importCommand() *cobra.Command {
 			return runImport(cmd.Context(), f, args[0], cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	cmd.Flags().StringVar(&f.tenant, "tenant", environment("HEADLESSLY_TENANT", client.DefaultTenant), "tenant (HEADLESSLY_TENANT)")
+	serverFlags(cmd, &f.tenant, &f.endpoint)
 	cmd.Flags().StringVar(&f.noun, "type", "", "what the rows are: Contact, Deal …")
 	cmd.Flags().StringVar(&f.format, "format", "", "csv, ndjson, json or parquet (default: by the file's name)")
-	cmd.Flags().StringVar(&f.endpoint, "endpoint", environment("HEADLESSLY_ENDPOINT", client.DefaultEndpoint), "server (HEADLESSLY_ENDPOINT)")
 	cmd.Flags().StringVar(&f.key, "key", "", "a unique `field`: a row whose value of it is there already updates that entity")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "write nothing, say what would fail")
 	cmd.Flags().BoolVar(&f.preserve, "preserve-ids", false, "keep the $id of each row (migrations)")

@@ -24,9 +24,14 @@ type target struct {
 }
 
 func (t *target) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&t.tenant, "tenant", environment("HEADLESSLY_TENANT", client.DefaultTenant), "tenant (HEADLESSLY_TENANT)")
-	cmd.Flags().StringVar(&t.endpoint, "endpoint", environment("HEADLESSLY_ENDPOINT", client.DefaultEndpoint), "server (HEADLESSLY_ENDPOINT)")
+	serverFlags(cmd, &t.tenant, &t.endpoint)
 	cmd.Flags().StringVar(&t.output, "output", "table", "table, json or csv")
+}
+
+// serverFlags takes where a command asks: which tenant, of which server.
+func serverFlags(cmd *cobra.Command, tenant, endpoint *string) {
+	cmd.Flags().StringVar(tenant, "tenant", environment("HEADLESSLY_TENANT", client.DefaultTenant), "tenant (HEADLESSLY_TENANT)")
+	cmd.Flags().StringVar(endpoint, "endpoint", environment("HEADLESSLY_ENDPOINT", client.DefaultEndpoint), "server (HEADLESSLY_ENDPOINT)")
 }
 
 func (t *target) client() (*client.Client, error) {

@@ -2,10 +2,8 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"strings"
 	"testing"
-	"time"
 
 	"headless.ly/api/client"
 	"headless.ly/cmd/headlessly/server"
@@ -26,17 +24,7 @@ func command(t *testing.T, endpoint string, args ...string) (string, error) {
 }
 
 func TestQueryCommands(t *testing.T) {
-	srv, err := server.Open(t.Context(), server.Config{Addr: "127.0.0.1:0", Data: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		if err := srv.Close(ctx); err != nil {
-			t.Error(err)
-		}
-	}()
+	srv := openServer(t, server.Config{Data: t.TempDir()})
 	c, err := client.New(client.Config{Endpoint: srv.URL(), Tenant: "acme"})
 	if err != nil {
 		t.Fatal(err)

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -95,11 +94,7 @@ func TestServeRefuses(t *testing.T) {
 
 // TestImportCommand imports files of each format through a running server.
 func TestImportCommand(t *testing.T) {
-	srv, err := server.Open(t.Context(), server.Config{Addr: "127.0.0.1:0", Data: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer srv.Close(context.Background())
+	srv := openServer(t, server.Config{Data: t.TempDir()})
 	for _, c := range []struct {
 		file, text string
 		args       []string

@@ -1,30 +1,18 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"headless.ly/cmd/headlessly/server"
 )
 
 // TestImportAndExport: files go in and out by the command line, in every format.
 func TestImportAndExport(t *testing.T) {
-	srv, err := server.Open(t.Context(), server.Config{Addr: "127.0.0.1:0", Data: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		if err := srv.Close(ctx); err != nil {
-			t.Error(err)
-		}
-	}()
+	srv := openServer(t, server.Config{Data: t.TempDir()})
 	dir := t.TempDir()
 	file := filepath.Join(dir, "people.csv")
 	if err := os.WriteFile(file, []byte("name,email\nAna,ana@acme.example\nBo,bo@acme.example\n"), 0o600); err != nil {
