@@ -6,7 +6,7 @@ STEP ?= 1
 COMMANDS ?= 1000000
 SHELL := bash
 
-.PHONY: build engines engines-short notebooks test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-steady bench-catalog bench-import bench-short crash engine-kills faults exactly model compatibility bench-isolation bench-export erase
+.PHONY: build engines engines-short notebooks test race lint demo bench bench-write bench-list bench-asof bench-memory bench-freshness bench-commits bench-large bench-sql bench-steady bench-catalog bench-import bench-short crash engine-kills faults exactly model compatibility bench-isolation bench-export erase flips
 
 build:
 	go build -o bin/headlessly ./cmd/headlessly
@@ -91,6 +91,11 @@ crash:
 	@mkdir -p bin; set -o pipefail; \
 	go test -count=1 -timeout 0 -run '^TestCrash$$' -v ./cmd/headlessly -args -crash.runs=$(RUNS) 2>&1 | tee bin/crash.log; status=$$?; \
 	grep -E '^(held|falls short): ' bin/crash.log | tail -n 1; exit $$status
+
+flips: # one byte of a data folder changed, RUNS times: verify names the file, reads fail or are right, repair restores it
+	@mkdir -p bin; set -o pipefail; \
+	go test -count=1 -timeout 0 -run '^TestFlips$$' -v ./cmd/headlessly -args -flips.runs=$(RUNS) 2>&1 | tee bin/flips.log; status=$$?; \
+	grep -oE '(held|falls short): .*' bin/flips.log | tail -n 1; exit $$status
 
 faults: # every STEP-th operation of log and publisher fails once, in every way; the power is cut at 50 points
 	go test -count=1 -timeout 0 -parallel 8 -run '^(TestFailTheNthOperation|TestFullDisk|TestPowerCuts.*)$$' -v ./cmd/headlessly -args -durability.step=$(STEP) -durability.cuts=50
