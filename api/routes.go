@@ -90,17 +90,29 @@ func (s *Service) nounRoutes(g *gin.RouterGroup) {
 }
 
 // unknownPath says that there is nothing; of an address with a bad tenant, that the tenant is bad.
+// unknownTenant refuses a path that begins with what is no tenant's name, whatever follows.
+func unknownTenant(r *request) error {
+	rest, ok := strings.CutPrefix(r.c.Request.URL.EscapedPath(), "/~")
+	if !ok {
+		return nil
+	}
+	segment, _, _ := strings.Cut(rest, "/")
+	_, err := parseTenant(segment)
+	return err
+}
+
 func unknownPath(r *request) error {
-	if rest, ok := strings.CutPrefix(r.c.Request.URL.EscapedPath(), "/~"); ok {
-		segment, _, _ := strings.Cut(rest, "/")
-		if _, err := parseTenant(segment); err != nil {
-			return err
-		}
+	if err := unknownTenant(r); err != nil {
+		return err
 	}
 	return problem.New(problem.NotFound, "there is nothing at %s; entities are at /~{tenant}/{Entity}/{id}", cut(r.c.Request.URL.Path))
 }
 
 func unknownMethod(r *request) error {
+	if err := unknownTenant(r); err != nil {
+		r.c.Writer.Header().Del("Allow")
+		return err
+	}
 	return problem.New(problem.MethodNotAllowed, "%s is not allowed at %s; allowed: %s",
 		r.c.Request.Method, cut(r.c.Request.URL.Path), r.c.Writer.Header().Get("Allow"))
 }

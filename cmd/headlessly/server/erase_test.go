@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -221,11 +222,14 @@ func TestEraseCrash(t *testing.T) {
 	closeQuiet(t, srv)
 	place(t, base, dir)
 
+	var mu sync.Mutex // guards what follows: steps are made side by side
 	steps, at, copies := 0, map[int]bool{}, []string{}
 	erase := func() {
 		t.Helper()
 		steps = 0
 		f, err := server.OpenFolder(t.Context(), server.Config{Data: dir, Logger: slog.New(slog.DiscardHandler), Step: func(string) {
+			mu.Lock()
+			defer mu.Unlock()
 			if steps++; at[steps] {
 				copies = append(copies, filepath.Join(top, fmt.Sprint("step-", steps)))
 				place(t, copies[len(copies)-1], dir)

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,6 +62,7 @@ type trial struct {
 	engine query.EngineConfig
 	keep   time.Duration // events of this age may leave the log
 	now    time.Time
+	clock  atomic.Int64 // now in ns, for the server
 
 	lake   *lakehouse.Lake
 	store  *ingest.Store
@@ -96,18 +98,27 @@ func newTrial(t *testing.T, seed uint64) *trial {
 	m.engine = query.EngineConfig{Warehouse: filepath.Join(m.lakes.Dir, "warehouse"), TempDir: filepath.Join(m.lakes.Dir, "tmp"), Logger: quiet,
 		MaxTailRows: pickOf(random, 0, 30), MaxHistoryRows: pickOf(random, 0, 200), RebaseRows: pickOf(random, 0, 5),
 		CheckpointRows: pickOf(random, 0, 5, 50)}
-	m.lakes.Now = func() time.Time { return m.now.AddDate(100, 0, 0) } // no table was made later, so days are tagged as they pass
+	m.pass(0)
+	m.lakes.Now = func() time.Time { return m.time().AddDate(100, 0, 0) } // no table was made later, so days are tagged as they pass
 	m.keep = pickOf(random, time.Minute, 5*time.Hour)
 	m.open()
 	t.Cleanup(m.close)
 	return m
 }
 
+// pass lets time pass, for the model and for the server.
+func (m *trial) pass(d time.Duration) {
+	m.now = m.now.Add(d)
+	m.clock.Store(m.now.UnixNano())
+}
+
+func (m *trial) time() time.Time { return time.Unix(0, m.clock.Load()).UTC() }
+
 func pickOf[T any](random *rand.Rand, choices ...T) T { return choices[random.IntN(len(choices))] }
 
 func (m *trial) open() {
 	m.Helper()
-	ctx, quiet, clock := context.Background(), m.lakes.Logger, func() time.Time { return m.now }
+	ctx, quiet, clock := context.Background(), m.lakes.Logger, m.time
 	var err error
 	if m.lake, err = lakehouse.Open(ctx, m.lakes); err != nil {
 		m.Fatal(err)
@@ -221,7 +232,7 @@ func (m *trial) wrote(noun, id string, s state) {
 
 // command runs one command, or an import.
 func (m *trial) command() {
-	m.now = m.now.Add(time.Duration(pickOf(m.random, 0, 1, 700, 40_000, 600_000)) * time.Millisecond)
+	m.pass(time.Duration(pickOf(m.random, 0, 1, 700, 40_000, 600_000)) * time.Millisecond)
 	live := m.live("Contact", m.seq)
 	switch n := m.random.IntN(20); {
 	case n < 1 || len(m.nouns["Organization"]) == 0:
@@ -366,7 +377,7 @@ func (m *trial) change(r row, method, path string, fields, effects map[string]an
 
 func (m *trial) remove(noun string, live []row) {
 	r := live[m.random.IntN(len(live))]
-	m.now = m.now.Add(time.Millisecond) // its time is not answered, and is the clock's
+	m.pass(time.Millisecond) // its time is not answered, and is the clock's
 	status, _, seq := m.do("DELETE", "/"+noun+"/"+r.id, "")
 	if status != http.StatusNoContent || seq != m.seq+1 {
 		m.Errorf("delete %s: %d at %d", r.id, status, seq)
@@ -445,7 +456,7 @@ func (m *trial) moment() moment {
 
 // look compares the server with the model, at an instant each.
 func (m *trial) look() {
-	m.now = m.now.Add(2 * time.Millisecond) // asOf is of the past
+	m.pass(2 * time.Millisecond) // asOf is of the past
 	for _, look := range []func(moment){m.lookAtOne, m.lookAtList, m.lookAtAggregate, m.lookAtSQL} {
 		look(m.moment())
 	}
@@ -453,7 +464,7 @@ func (m *trial) look() {
 		m.lookAtSeries()
 		m.lookAtHistory()
 	}
-	m.now = m.now.Add(2 * time.Millisecond)
+	m.pass(2 * time.Millisecond)
 }
 
 // same compares a document with a row.
