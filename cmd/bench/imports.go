@@ -211,15 +211,15 @@ func (b *bench) importBeside(ctx context.Context, r *report, t *target, file str
 // published waits until the file's rows are in the tables.
 func (t *target) published(ctx context.Context, rows int) error {
 	for start := time.Now(); ; {
-		var status struct{ FlushedSeq int }
+		var status struct{ Log struct{ FlushedSeq int } }
 		if err := t.ask("/~"+importTenant+"/status", &status); err != nil {
 			return err
 		}
-		if status.FlushedSeq >= rows {
+		if status.Log.FlushedSeq >= rows {
 			return nil
 		}
 		if time.Since(start) > flushLimit {
-			return fmt.Errorf("%d of %d rows are published after %s", status.FlushedSeq, rows, flushLimit)
+			return fmt.Errorf("%d of %d rows are published after %s", status.Log.FlushedSeq, rows, flushLimit)
 		}
 		if err := wait(ctx, importEvery); err != nil {
 			return err
