@@ -305,8 +305,8 @@ func TestTrimCompares(t *testing.T) {
 	}
 }
 
-// TestTrimWithFaults fails every operation of the disk in turn while a log is trimmed, and cuts the power at every one: after a
-// restart all events are there, once, and trimming goes on.
+// TestTrimWithFaults fails operations of the disk, the first ones all and later ones fewer, while a log is trimmed, and cuts the
+// power behind each: after a restart all events are there, once, and trimming goes on.
 func TestTrimWithFaults(t *testing.T) {
 	now := time.Date(2026, 5, 1, 8, 0, 0, 0, time.UTC)
 	r := rand.New(rand.NewPCG(3, 3))

@@ -32,6 +32,8 @@ const (
 	parquetBatch = 512
 	// maxFooterBytes bounds the metadata at the end of a Parquet file, which is decoded as a whole.
 	maxFooterBytes = 16 << 20
+	// maxParquetRows bounds the rows of a Parquet file: a few bytes can say that there are any number of nulls.
+	maxParquetRows = 50_000_000
 )
 
 // parquetRows are the rows of a Parquet file.
@@ -95,7 +97,9 @@ func (p *parquetRows) open(s Source) (err error) {
 	if err != nil {
 		return err
 	}
-	p.rows = p.file.NumRows()
+	if p.rows = p.file.NumRows(); p.rows > maxParquetRows {
+		return tooManyRows()
+	}
 	if p.file.MetaData().Schema.NumColumns() > maxColumns {
 		return problem.New(problem.InvalidBody, "the file has more than %d columns", maxColumns)
 	}
@@ -117,6 +121,10 @@ func (p *parquetRows) open(s Source) (err error) {
 		p.names, p.columns = append(p.names, f.Name), append(p.columns, column)
 	}
 	return nil
+}
+
+func tooManyRows() error {
+	return problem.New(problem.PayloadTooLarge, "a Parquet file may have at most %d rows", maxParquetRows)
 }
 
 // checkFooter reads how long the metadata says to be before anybody makes room for it.
@@ -175,7 +183,9 @@ func (p *parquetRows) Next() (o entity.Object, err error) {
 	}
 	row := p.next
 	p.next++
-	p.read++
+	if p.read++; p.read > maxParquetRows {
+		return nil, tooManyRows()
+	}
 	err = caught(func() error { o, err = p.row(row); return err })
 	if _, bad := errors.AsType[*BadRow](err); err != nil && !bad {
 		err = notParquet(err)
