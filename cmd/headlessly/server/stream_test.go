@@ -124,10 +124,13 @@ func TestOneQueryOfATenant(t *testing.T) {
 	if a.status != http.StatusOK {
 		t.Errorf("another tenant: %d %s", a.status, a.body)
 	}
-	start := time.Now()
-	a = w.send(t, exchange{method: http.MethodGet, path: "/~acme/sql?q=select+1&timeoutMs=500"})
+	for range 20 { // the first ones may come before the long one has begun
+		if a = w.send(t, exchange{method: http.MethodGet, path: "/~acme/sql?q=select+1&timeoutMs=500"}); a.status != http.StatusOK {
+			break
+		}
+	}
 	if a.status != http.StatusRequestTimeout && a.status != http.StatusServiceUnavailable {
-		t.Errorf("the same tenant: %d %s after %v", a.status, a.body, time.Since(start))
+		t.Errorf("the same tenant: %d %s", a.status, a.body)
 	}
 	a = w.send(t, exchange{method: http.MethodGet, path: "/~acme/Deal"})
 	if a.status != http.StatusOK || !strings.Contains(string(a.body), `"total":0`) {
