@@ -26,6 +26,7 @@ LIVE_RATE = 500  # writes a second
 LIVE_SHARE = 0.95  # of that rate, which the server must take for the run to count; a short run does not judge it
 LARGE_ROWS = 40_000  # more than a table that is always written anew may have: changes to it become position deletes
 LARGE_CHANGED = 2_000  # of these, that a writer may change while an engine reads
+IMPORT_ROWS = 10_000  # the most that are imported before the answer
 TAG = "matrix"
 LAB_ROWS = 100  # rows of each append
 
@@ -84,9 +85,10 @@ class Fixture:
     def write_large(self):
         """Contacts of the tenant large, so many that changes become position deletes."""
         s, tenant = self.server, "large"
-        text = io.StringIO()
-        csv.writer(text).writerows([["name"], *([f"Contact {i}"] for i in range(LARGE_ROWS))])
-        s.send("POST", f"/~{tenant}/import/Contact", text.getvalue(), "text/csv")
+        for first in range(0, LARGE_ROWS, IMPORT_ROWS):
+            text = io.StringIO()
+            csv.writer(text).writerows([["name"], *([f"Contact {i}"] for i in range(first, first + IMPORT_ROWS))])
+            s.send("POST", f"/~{tenant}/import/Contact", text.getvalue(), "text/csv")
         rows = s.sql(tenant, "SELECT target, seq FROM events")
         same("imported rows", len(rows), LARGE_ROWS)
         for id, seq in rows:
