@@ -15,6 +15,7 @@ BINARY = REPOSITORY / "bin" / "headlessly"  # make build
 READY = "listening on "
 STOP_SECONDS = 20
 REQUEST_SECONDS = 60
+IDLE_SECONDS = 30  # after which a connection is not used again: the server closes idle ones
 PUBLISHED_SECONDS = 60  # within which an acknowledged write must be in the tables
 
 
@@ -60,9 +61,10 @@ class Server:
 
     def send(self, method, path, body=None, kind="application/json"):
         """Sends a request, and gives the answer's JSON and headers. Any status but 2xx is an error."""
-        if not hasattr(self.connections, "own"):
+        used = getattr(self.connections, "used", None)
+        if used is None or time.monotonic() > used + IDLE_SECONDS:
             self.connections.own = http.client.HTTPConnection(self.address, timeout=REQUEST_SECONDS)
-        connection = self.connections.own
+        connection, self.connections.used = self.connections.own, time.monotonic()
         if body is not None and not isinstance(body, (str, bytes)):
             body = json.dumps(body)
         connection.request(method, path, body, {"Content-Type": kind} if body is not None else {})

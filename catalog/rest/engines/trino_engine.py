@@ -24,9 +24,9 @@ class Trino:
         self.log = open(pathlib.Path(self.home.name, "log"), "w+")
         self.server = subprocess.Popen(self.command(uri, port), cwd=self.home.name, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self.cursor = trino.dbapi.connect(host="127.0.0.1", port=port, user="matrix", catalog="lake", timezone="UTC").cursor()
-        deadline = time.monotonic() + START_SECONDS
+        self.deadline = time.monotonic() + START_SECONDS
         while "SERVER STARTED" not in self.said():
-            if self.server.poll() is not None or time.monotonic() > deadline:
+            if self.server.poll() is not None or time.monotonic() > self.deadline:
                 said = self.said()
                 raise RuntimeError(f"Trino does not start: {said[max(0, said.find('ERROR')):][:1500]}")
             time.sleep(0.2)
@@ -75,7 +75,13 @@ class Trino:
         self.home.cleanup()
 
     def rows_of(self, sql):
-        return self.cursor.execute(sql).fetchall()
+        while True:
+            try:
+                return self.cursor.execute(sql).fetchall()
+            except trino.exceptions.TrinoQueryError as error:  # a server that has just started may not know yet that it is a node
+                if error.error_name != "NO_NODES_AVAILABLE" or time.monotonic() > self.deadline:
+                    raise
+            time.sleep(0.2)
 
     def tables(self):
         spaces = [row[0] for row in self.rows_of("SHOW SCHEMAS FROM lake") if row[0] not in ("information_schema", "system")]
